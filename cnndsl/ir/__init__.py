@@ -1,0 +1,1 @@
+"""Types, graph, builder, printer, patterns; the only user of networkx."""

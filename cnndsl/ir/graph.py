@@ -1,0 +1,205 @@
+"""The graph: SSA dataflow on a networkx multigraph. The only module that touches networkx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, NewType, TypeVar
+
+import networkx as nx
+
+from cnndsl.ir.op import Attrs, Op
+from cnndsl.ir.types import TensorType
+from cnndsl.support.source import Span
+
+A = TypeVar("A", bound=Attrs)
+
+NodeId = NewType("NodeId", str)
+"""Readable and unique in its graph: "conv1", "relu_3", "conv1.weight"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One result of one node."""
+
+    node: NodeId
+    """The node that makes it."""
+    index: int = 0
+    """Which of the node's results."""
+
+    def __str__(self) -> str:
+        return f"%{self.node}" if self.index == 0 else f"%{self.node}#{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One operand slot that reads a value."""
+
+    node: NodeId
+    """The node that reads."""
+    operand: int
+    """Which of its operands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a node comes from; it never changes what the node computes."""
+
+    span: Span | None = None
+    """The source text that asked for it."""
+    made_by: str = "lower"
+    """The stage or pass that made it."""
+    of: NodeId | None = None
+    """The layer or node it was made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node(Generic[A]):
+    """One application of an op."""
+
+    id: NodeId
+    """Its name in the graph."""
+    op: Op[A]
+    """What it computes."""
+    operands: tuple[Value, ...]
+    """What it reads."""
+    attrs: A
+    """The op's attributes."""
+    types: tuple[TensorType, ...]
+    """One per result, set by the builder."""
+    origin: Origin = field(default=Origin(), compare=False)
+    """Where it comes from."""
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """The values it makes."""
+        return tuple(Value(self.id, index) for index in range(len(self.types)))
+
+    @property
+    def type(self) -> TensorType:
+        """The type of the first result."""
+        return self.types[0]
+
+
+class Graph:
+    """SSA dataflow: node data is the `Node`, edge data is (result, operand).
+
+    A graph holds no arrays but constants. `outputs` are what a run gives back, by name; `updates`
+    are what a run leaves in the parameters, by parameter.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.outputs: dict[str, Value] = {}
+        self.updates: dict[NodeId, Value] = {}
+        self._graph: nx.MultiDiGraph = nx.MultiDiGraph()
+        self._age: dict[NodeId, int] = {}
+        self._born = 0
+
+    def __getitem__(self, ref: NodeId | Value) -> Node[Any]:
+        node_id = ref.node if isinstance(ref, Value) else ref
+        node: Node[Any] = self._graph.nodes[node_id]["node"]
+        return node
+
+    def __contains__(self, ref: object) -> bool:
+        return ref in self._graph
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def type_of(self, value: Value) -> TensorType:
+        """Give the type of `value`."""
+        return self[value].types[value.index]
+
+    def nodes(self) -> Iterator[Node[Any]]:
+        """Walk the nodes in topological order; ties go by age, so the order is deterministic."""
+        order = nx.lexicographical_topological_sort(self._graph, key=self._age.__getitem__)
+        for node_id in list(order):
+            yield self._graph.nodes[node_id]["node"]
+
+    def uses(self, value: Value) -> tuple[Use, ...]:
+        """Give the operand slots that read `value`, in the age of their nodes."""
+        found = [
+            Use(reader, operand)
+            for _, reader, (result, operand) in self._graph.out_edges(value.node, data="slot")
+            if result == value.index
+        ]
+        return tuple(sorted(found, key=lambda use: (self._age[use.node], use.operand)))
+
+    def users(self, node_id: NodeId) -> tuple[NodeId, ...]:
+        """Give the nodes that read any result of a node, each once, by age."""
+        return tuple(sorted(self._graph.successors(node_id), key=self._age.__getitem__))
+
+    def roots(self) -> tuple[Value, ...]:
+        """Give the values that a run must compute: outputs, then updates."""
+        return (*self.outputs.values(), *self.updates.values())
+
+    def is_root(self, value: Value) -> bool:
+        """Tell whether a run gives back or stores `value`."""
+        return value in self.outputs.values() or value in self.updates.values()
+
+    def ancestors(self, values: Iterable[Value]) -> set[NodeId]:
+        """Give the nodes that `values` depend on, their own nodes included."""
+        seen: set[NodeId] = set()
+        work = [value.node for value in values]
+        while work:
+            node_id = work.pop()
+            if node_id not in seen:
+                seen.add(node_id)
+                work.extend(self._graph.predecessors(node_id))
+        return seen
+
+    def fresh_id(self, stem: str) -> NodeId:
+        """Give a name that no node has: `stem`, else `stem_1`, `stem_2`, ..."""
+        if stem not in self._graph:
+            return NodeId(stem)
+        count = 1
+        while f"{stem}_{count}" in self._graph:
+            count += 1
+        return NodeId(f"{stem}_{count}")
+
+    def add(self, node: Node[Any]) -> None:
+        """Add a node whose operands are already there."""
+        if node.id in self._graph:
+            raise ValueError(f"{self.name} already has a node {node.id!r}")
+        missing = [str(v) for v in node.operands if v.node not in self._graph]
+        if missing:
+            raise ValueError(f"{node.id} reads {', '.join(missing)}, which {self.name} has not")
+        self._graph.add_node(node.id, node=node)
+        self._age[node.id] = self._born
+        self._born += 1
+        for operand, value in enumerate(node.operands):
+            self._graph.add_edge(value.node, node.id, slot=(value.index, operand))
+
+    def replace_uses(self, old: Value, new: Value) -> None:
+        """Let everything that reads, gives back or stores `old` do so with `new`."""
+        for reader in {use.node for use in self.uses(old)}:
+            node = self[reader]
+            self.set_operands(reader, tuple(new if v == old else v for v in node.operands))
+        self.outputs = {name: new if v == old else v for name, v in self.outputs.items()}
+        self.updates = {name: new if v == old else v for name, v in self.updates.items()}
+
+    def set_operands(self, node_id: NodeId, operands: tuple[Value, ...]) -> None:
+        """Let a node read other values of the same types."""
+        node = self[node_id]
+        self._graph.remove_edges_from(list(self._graph.in_edges(node_id, keys=True)))
+        for operand, value in enumerate(operands):
+            self._graph.add_edge(value.node, node_id, slot=(value.index, operand))
+        self._graph.nodes[node_id]["node"] = replace(node, operands=operands)
+
+    def remove(self, node_id: NodeId) -> None:
+        """Remove a node that nothing reads."""
+        if self._graph.out_degree(node_id):
+            raise ValueError(f"{node_id} is still read by {', '.join(self.users(node_id))}")
+        self._graph.remove_node(node_id)
+        del self._age[node_id]
+
+    def copy(self, name: str | None = None) -> Graph:
+        """Give an independent graph with the same nodes, ages, outputs and updates."""
+        twin = Graph(self.name if name is None else name)
+        twin._graph = self._graph.copy()
+        twin._age = dict(self._age)
+        twin._born = self._born
+        twin.outputs = dict(self.outputs)
+        twin.updates = dict(self.updates)
+        return twin

@@ -1,0 +1,3 @@
+"""Definitions and rule tables."""
+
+from cnndsl.ops import structural as structural

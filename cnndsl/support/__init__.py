@@ -1,0 +1,1 @@
+"""Source spans, diagnostics, registry, settings, files."""

@@ -1,0 +1,225 @@
+"""Diagnostics: one record for everything that is wrong with what the user wrote.
+
+The same record serves the terminal, `--json`, and embedding tools. Rendering here is plain
+text; colour belongs to the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from cnndsl.support.source import SourceFile, Span
+
+
+class Severity(Enum):
+    """How bad it is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A second place in the source that belongs to a diagnostic, with a word on it."""
+
+    span: Span
+    """Where."""
+    text: str = ""
+    """What is said about it; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A change that removes the diagnostic: replace `span` by `text`."""
+
+    title: str
+    """What it does, as a help line says it."""
+    span: Span
+    """What is replaced; an empty span inserts."""
+    text: str
+    """The new text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong, or worth knowing, about a program or file."""
+
+    severity: Severity
+    """Error, warning or note."""
+    code: str
+    """"E0301": see support/codes.py."""
+    message: str
+    """One sentence in the user's words."""
+    span: Span | None = None
+    """Where; nothing for a complaint about a whole file or command."""
+    label: str = ""
+    """What is written after the carets, usually the arithmetic."""
+    related: tuple[Label, ...] = ()
+    """Other places, underlined with dashes."""
+    notes: tuple[str, ...] = ()
+    """What was computed and where from; shown after `=`; may hold several lines."""
+    helps: tuple[str, ...] = ()
+    """What to do; shown after `help:`."""
+    fixes: tuple[Fix, ...] = ()
+    """Edits that can be applied."""
+
+
+def error(code: str, message: str, span: Span | None = None, **details: object) -> Diagnostic:
+    """Make a diagnostic of severity error; `details` are the other fields."""
+    return Diagnostic(Severity.ERROR, code, message, span, **details)  # type: ignore[arg-type]
+
+
+def note(code: str, message: str, span: Span | None = None, **details: object) -> Diagnostic:
+    """Make a diagnostic of severity note; `details` are the other fields."""
+    return Diagnostic(Severity.NOTE, code, message, span, **details)  # type: ignore[arg-type]
+
+
+class CnnDslError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+class DiagnosticError(CnnDslError):
+    """What the user gave is wrong; `diagnostics` say what, where and what to do."""
+
+    def __init__(
+        self, *diagnostics: Diagnostic, sources: Mapping[str, SourceFile] | None = None
+    ) -> None:
+        """Carry `diagnostics`, and the `sources` by name that they point into."""
+        super().__init__(*(f"{d.severity.value}[{d.code}]: {d.message}" for d in diagnostics))
+        self.diagnostics = diagnostics
+        self.sources: Mapping[str, SourceFile] = sources or {}
+
+    def __str__(self) -> str:
+        return render_all(self.diagnostics, self.sources)
+
+
+class DataError(DiagnosticError):
+    """A data set or data file is missing, broken or refused."""
+
+
+class WeightsError(DiagnosticError):
+    """A weights file is missing, broken, refused or does not fit the program."""
+
+
+class TypeRuleError(CnnDslError):
+    """An op's type rule refuses its operands; the caller adds span and code."""
+
+
+class VerifyError(CnnDslError):
+    """A graph is malformed: the compiler is wrong, not the user."""
+
+
+class BackendError(CnnDslError):
+    """A backend cannot serve: no kernel, no device, failed compilation."""
+
+
+class DivergedError(CnnDslError):
+    """Training produced a value that is not a number."""
+
+
+def printable(text: str) -> str:
+    """Show control and bidirectional characters as escapes, so that a file cannot drive a terminal.
+
+    >>> printable("a\\x1b[31m")
+    'a\\\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+WIDTH = 160
+"""Longest source line that is shown whole, in columns."""
+
+
+def render(diagnostic: Diagnostic, sources: Mapping[str, SourceFile]) -> str:
+    """Render one diagnostic as plain text: sentence, place, lines with carets, notes, help."""
+    out = [f"{diagnostic.severity.value}[{diagnostic.code}]: {printable(diagnostic.message)}"]
+    marks = [(label.span, label.text, "-") for label in diagnostic.related]
+    gutter = ""
+    if diagnostic.span is not None:
+        span = diagnostic.span
+        out.append(f" --> {printable(span.file)}:{span.line}:{span.column}")
+        source = sources.get(span.file)
+        if source is not None:
+            marks.append((span, diagnostic.label, "^"))
+            here = [mark for mark in marks if mark[0].file == span.file]
+            gutter = " " * len(str(max(mark[0].line for mark in here)))
+            out.append(f"{gutter} |")
+            out.extend(_source_lines(source, here, gutter))
+            out.append(f"{gutter} |")
+    for text in diagnostic.notes:
+        out.extend(_hanging(f"{gutter or ' '} = ", text))
+    for text in diagnostic.helps:
+        out.extend(_hanging("help: ", text))
+    return "\n".join(line.rstrip() for line in out)
+
+
+def render_all(diagnostics: Sequence[Diagnostic], sources: Mapping[str, SourceFile]) -> str:
+    """Render several diagnostics, an empty line between them."""
+    return "\n\n".join(render(d, sources) for d in diagnostics)
+
+
+def _hanging(lead: str, text: str) -> list[str]:
+    first, *rest = printable_lines(text)
+    return [lead + first, *(" " * len(lead) + line for line in rest)]
+
+
+def printable_lines(text: str) -> list[str]:
+    """Split into lines and make each of them printable."""
+    return [printable(line) for line in text.split("\n")]
+
+
+def _source_lines(
+    source: SourceFile, marks: Sequence[tuple[Span, str, str]], gutter: str
+) -> list[str]:
+    out: list[str] = []
+    lines = sorted({span.line for span, _, _ in marks})
+    previous = lines[0]
+    for number in lines:
+        if number > previous + 1:
+            out.append(f"{gutter} | ...")
+        previous = number
+        raw = source.line(number)
+        here = sorted((m for m in marks if m[0].line == number), key=lambda m: m[0].column)
+        start = _window(raw, here)
+        shown = printable(raw[start : start + WIDTH])
+        out.append(f"{number:>{len(gutter)}} | {shown}")
+        out.extend(f"{gutter} | {text}" for text in _mark_rows(raw, start, here))
+    return out
+
+
+def _window(raw: str, marks: Sequence[tuple[Span, str, str]]) -> int:
+    """First column to show of a very long line: the marked place stays in sight."""
+    if len(raw) <= WIDTH:
+        return 0
+    return max(0, min(marks[-1][0].column - 1 - WIDTH // 2, len(raw) - WIDTH))
+
+
+def _mark_rows(raw: str, start: int, marks: Sequence[tuple[Span, str, str]]) -> list[str]:
+    """Underline rows: carets and dashes on one row with the last label; other labels hang below."""
+    row = ""
+    hanging: list[tuple[int, str]] = []
+    for index, (span, text, sign) in enumerate(marks):
+        end = span.end_column if span.end_line == span.line else len(raw) + 1
+        left = len(printable(raw[start : span.column - 1]))
+        width = max(
+            1, len(printable(raw[max(start, span.column - 1) : min(end - 1, start + WIDTH)]))
+        )
+        row = row.ljust(left)
+        row = row[:left] + sign * width + row[left + width :]
+        if text and index < len(marks) - 1:
+            hanging.append((left, text))
+        elif text:
+            row = f"{row} {text}"
+    rows = [printable(row)]
+    for position in range(len(hanging) - 1, -1, -1):
+        bars = "".ljust(0)
+        for left, _ in hanging[:position]:
+            bars = bars.ljust(left) + "|"
+        left, text = hanging[position]
+        rows.append(bars.ljust(left) + printable(text))
+    return rows

@@ -1,0 +1,34 @@
+"""Settings of the process, read once from CNNDSL_* and passed on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says; every field has a default."""
+
+    data_dir: Path | None = None
+    """CNNDSL_DATA: a folder that holds data sets, looked into before the cache."""
+    device: str = "reference"
+    """CNNDSL_DEVICE: the backend that runs programs."""
+    debug: int = 0
+    """CNNDSL_DEBUG: 1 stage times, 2 a line a kernel, 3 graphs, 4 sources, 5 assembly."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings; raises `ValueError` for a value that is none."""
+        env = os.environ if environ is None else environ
+        data = env.get("CNNDSL_DATA")
+        debug = env.get("CNNDSL_DEBUG", "0") or "0"
+        if not debug.isdigit():
+            raise ValueError(f"CNNDSL_DEBUG is {debug!r}; it takes a number from 0 to 5")
+        return cls(
+            data_dir=Path(data).expanduser() if data else None,
+            device=env.get("CNNDSL_DEVICE") or "reference",
+            debug=int(debug),
+        )
