@@ -15,7 +15,7 @@ from cnndsl.support.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Attrs:
-    """Base of every attribute record: frozen, hashable, printable; the record of ops without any."""
+    """Base of every attribute record: frozen, hashable, printable; of ops without any too."""
 
 
 A = TypeVar("A", bound=Attrs)

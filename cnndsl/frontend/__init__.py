@@ -1,0 +1,1 @@
+"""From text to network: grammar, syntax tree, names, elaboration, lowering."""
