@@ -1,0 +1,87 @@
+"""A network: layers with all settings and sizes worked out, before any graph is made.
+
+This is what `summary`, `table` and `explain` look at; nothing is allocated for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cnndsl.layers.base import Hwc, LayerSpec, ParameterSpec
+from cnndsl.support.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input of a network."""
+
+    name: str
+    """What a run is fed under; "input" if the program gives no name."""
+    size: Hwc
+    """Height, width, channels, or (length,)."""
+    span: Span | None = field(default=None, compare=False)
+    """Where it is declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a network."""
+
+    name: str
+    """Unique in the network: the user's label, or kind and number (`conv3`)."""
+    spec: LayerSpec
+    """Kind and settings."""
+    inputs: tuple[str, ...]
+    """Names of the layers or inputs it reads."""
+    input_sizes: tuple[Hwc, ...]
+    """Their sizes."""
+    output: Hwc
+    """The size of its result."""
+    parameters: tuple[ParameterSpec, ...] = ()
+    """Its arrays."""
+    parameters_of: str = ""
+    """The layer whose arrays it uses: its own name, unless a net is used twice."""
+    trainable: bool = True
+    """Whether training moves its arrays; `freeze` makes it false."""
+    implicit: bool = False
+    """Whether another layer's words brought it: the activation of a conv, the fc of a softmax."""
+    path: tuple[str, ...] = ()
+    """The block instances it lies in, outermost first: `("bottleneck(64, 2)",)`."""
+    span: Span | None = field(default=None, compare=False)
+    """Where it stands."""
+
+    @property
+    def kind(self) -> str:
+        """The canonical word of its kind."""
+        return self.spec.kind.name
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Inputs, layers in an order in which they can run, and outputs."""
+
+    name: str
+    """The program's or net's name."""
+    inputs: tuple[Input, ...]
+    """What it reads."""
+    layers: tuple[Layer, ...]
+    """Every layer after those it reads."""
+    outputs: Mapping[str, str]
+    """Output name to layer name; the name is "output" if the program gives none."""
+    streams: Mapping[str, str] = field(default_factory=dict)
+    """Labels and aliases that the program gave, and the layer whose result each names."""
+
+    def __getitem__(self, name: str) -> Layer:
+        """Find a layer by name; `KeyError` if there is none."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+    def size_of(self, name: str) -> Hwc:
+        """Give the size of a layer's result or of an input."""
+        for source in self.inputs:
+            if source.name == name:
+                return source.size
+        return self[name].output
