@@ -18,9 +18,9 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
 
     A temporary file beside `path` is written and synced, given the mode of the file it replaces
     (else what the umask allows) and renamed over `path`; then the folder is synced, so that the
-    result also survives a loss of power. Leftovers of killed writers of the same file are swept. Raises `OSError` when
-    the disk refuses (the old file is untouched), and refuses to replace anything but a regular
-    file, a device node for example.
+    result also survives a loss of power. Leftovers of killed writers of the same file are swept.
+    Raises `OSError` when the disk refuses (the old file is untouched), and refuses to replace
+    anything but a regular file, a device node for example.
     """
     mode = _mode_to_keep(path)
     sweep_temporaries(path)
