@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from cnndsl.ir.graph import Graph, Node, Origin, Value
+from cnndsl.ir.graph import Graph, Node, NodeId, Origin, Value
 from cnndsl.ir.op import Attrs, Op
 from cnndsl.ir.types import TensorType
 
@@ -18,6 +18,8 @@ class Builder:
         """Build into `graph`; nodes carry `origin` until it is changed."""
         self.graph = graph
         self.origin = origin
+        self.made: list[NodeId] = []
+        """The nodes made so far, in order."""
 
     def emit_all(
         self, op: Op[A], *operands: Value, attrs: A | None = None, name: str | None = None
@@ -27,6 +29,7 @@ class Builder:
         types = op.infer(record, *(self.graph.type_of(value) for value in operands))
         node = Node(self.graph.fresh_id(name or op.name), op, operands, record, types, self.origin)
         self.graph.add(node)
+        self.made.append(node.id)
         return node.results
 
     def emit(

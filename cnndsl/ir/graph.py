@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NewType, TypeVar
 
@@ -102,7 +102,7 @@ class Graph:
         return node
 
     def __contains__(self, ref: object) -> bool:
-        return ref in self._graph
+        return ref in self._age
 
     def __len__(self) -> int:
         return len(self._graph)
@@ -116,6 +116,10 @@ class Graph:
         order = nx.lexicographical_topological_sort(self._graph, key=self._age.__getitem__)
         for node_id in list(order):
             yield self._graph.nodes[node_id]["node"]
+
+    def ids(self) -> tuple[NodeId, ...]:
+        """Give the names of all nodes by age; works for malformed graphs too."""
+        return tuple(sorted(self._age, key=self._age.__getitem__))
 
     def uses(self, value: Value) -> tuple[Use, ...]:
         """Give the operand slots that read `value`, in the age of their nodes."""
@@ -187,12 +191,35 @@ class Graph:
             self._graph.add_edge(value.node, node_id, slot=(value.index, operand))
         self._graph.nodes[node_id]["node"] = replace(node, operands=operands)
 
+    def put(self, node: Node[Any]) -> None:
+        """Let `node` take the place, the age and the readers of the node of the same name."""
+        self._graph.nodes[node.id]["node"] = node
+        self.set_operands(node.id, node.operands)
+
     def remove(self, node_id: NodeId) -> None:
         """Remove a node that nothing reads."""
         if self._graph.out_degree(node_id):
             raise ValueError(f"{node_id} is still read by {', '.join(self.users(node_id))}")
         self._graph.remove_node(node_id)
         del self._age[node_id]
+
+    def renamed(self, names: Mapping[NodeId, NodeId]) -> Graph:
+        """Give a copy in which the nodes in `names` have the names it says."""
+
+        def value(old: Value) -> Value:
+            return Value(names.get(old.node, old.node), old.index)
+
+        twin = Graph(self.name)
+        twin._graph = nx.relabel_nodes(self._graph, dict(names), copy=True)
+        for node_id, data in twin._graph.nodes(data=True):
+            node: Node[Any] = data["node"]
+            operands = tuple(value(operand) for operand in node.operands)
+            data["node"] = replace(node, id=node_id, operands=operands)
+        twin._age = {names.get(node_id, node_id): age for node_id, age in self._age.items()}
+        twin._born = self._born
+        twin.outputs = {name: value(v) for name, v in self.outputs.items()}
+        twin.updates = {names.get(p, p): value(v) for p, v in self.updates.items()}
+        return twin
 
     def copy(self, name: str | None = None) -> Graph:
         """Give an independent graph with the same nodes, ages, outputs and updates."""
