@@ -1,0 +1,1 @@
+"""Reverse-mode differentiation as a graph transform, and the check against differences."""
