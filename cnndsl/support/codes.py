@@ -72,6 +72,9 @@ CODES: dict[str, str] = {
     "E0818": "a folder that cannot be written",
     "E0819": "a batch larger than the data",
     # --- E09 command line and running
+    "E0910": "feeds that do not fit the program",
+    "E0911": "parameters that do not fit the program",
+    "E0912": "no such backend",
     # --- N notes
     "N0001": "free repetition counts",
     # --- W warnings

@@ -1,0 +1,59 @@
+"""The backend: what turns a plan into an executable."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from cnndsl.ir.op import Op
+from cnndsl.plan.plan import Plan
+from cnndsl.runtime.executable import Executable
+from cnndsl.support.diagnostics import BackendError
+
+
+class Backend(ABC):
+    """One way to run programs."""
+
+    name: ClassVar[str]
+    """As it is asked for: "reference"."""
+    alignment: ClassVar[int] = 64
+    """What the offsets of its plans must be multiples of, in bytes."""
+
+    def unavailable(self) -> str | None:
+        """Say why this backend cannot run here, or nothing if it can."""
+        return None
+
+    @abstractmethod
+    def supports(self, op: Op[Any]) -> bool:
+        """Tell whether there is a kernel for `op`."""
+
+    @abstractmethod
+    def _compile(self, plan: Plan) -> Executable:
+        """Make the executable; every op of the plan is supported."""
+
+    def compile(self, plan: Plan) -> Executable:
+        """Make `plan` executable.
+
+        A program without parameters can run at once; others when a state is loaded. Raises
+        `BackendError` when the backend is not available, when it lacks kernels, all of which are
+        listed, or when the plan's offsets are not aligned as it needs.
+        """
+        reason = self.unavailable()
+        if reason is not None:
+            raise BackendError(f"the backend {self.name} cannot run here: {reason}")
+        if plan.alignment % self.alignment:
+            raise BackendError(
+                f"the plan is aligned to {plan.alignment} bytes; "
+                f"the backend {self.name} needs {self.alignment}"
+            )
+        lacking: dict[str, list[str]] = {}
+        for step in (*plan.prepare, *plan.steps):
+            if not self.supports(step.node.op):
+                lacking.setdefault(step.node.op.name, []).append(step.node.id)
+        if lacking:
+            listed = "; ".join(f"{op} (for {', '.join(ids)})" for op, ids in lacking.items())
+            raise BackendError(f"the backend {self.name} has no kernel for {listed}")
+        executable = self._compile(plan)
+        if not executable.parameters:
+            executable.load_state({})
+        return executable
