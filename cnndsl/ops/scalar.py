@@ -8,8 +8,9 @@ from typing import Any, Concatenate, Protocol, TypeVar
 
 import numpy as np
 
+from cnndsl.ir.graph import Node
 from cnndsl.ir.op import Attrs, Op
-from cnndsl.ops.rules import Array, RuleTable
+from cnndsl.ops.rules import Array, RuleTable, reference
 
 S = TypeVar("S")
 
@@ -85,7 +86,23 @@ class ScalarOps(Protocol[S]):
 ScalarRule = Callable[Concatenate[Any, Any, ...], Any]
 """`(s: ScalarOps[S], attrs, *operands: S) -> S`."""
 
-scalar: RuleTable[ScalarRule] = RuleTable("scalar")
+
+class ScalarTable(RuleTable[ScalarRule]):
+    """Op to scalar rule; an op that has one gets its reference from it."""
+
+    def rule(self, *ops: Op[Any]) -> Callable[[ScalarRule], ScalarRule]:
+        """Give the decorated rule to `ops`, and the reference that renders it with NumPy."""
+        reference.rule(*ops)(scalar_reference)
+        return super().rule(*ops)
+
+
+def scalar_reference(node: Node[Any], *operands: Array) -> Array:
+    """Run a scalar rule on whole arrays that broadcast to the shape of the result."""
+    result = scalar[node.op](NumpyScalars(node.type.dtype.numpy), node.attrs, *operands)
+    return result if result.shape == node.type.shape else np.broadcast_to(result, node.type.shape)
+
+
+scalar: RuleTable[ScalarRule] = ScalarTable("scalar")
 
 
 class NumpyScalars:
