@@ -1,0 +1,1 @@
+"""Commands; the only user of rich and click."""

@@ -1,0 +1,119 @@
+"""Joins the stages: network, graph, passes, plan, executable; every stage is kept to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cnndsl.backends import load as load_backend
+from cnndsl.frontend.lower import lower
+from cnndsl.ir.graph import Graph
+from cnndsl.ir.types import DType
+from cnndsl.layers.network import Network
+from cnndsl.passes.base import Pass, PassEvent, run_passes
+from cnndsl.passes.pipelines import INFER, TRAIN
+from cnndsl.plan.memory import make_plan
+from cnndsl.plan.plan import Plan
+from cnndsl.runtime.executable import Executable
+from cnndsl.train.optimizers import Optimizer
+from cnndsl.train.step import train_step
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """How a network is compiled."""
+
+    batch: int = 32
+    """Images of a run; bound when the graph is made."""
+    device: str = "reference"
+    """Name of the backend."""
+    dtype: DType = DType.F32
+    """Precision: F32, or F64 on the reference backend."""
+    passes: tuple[Pass, ...] | None = None
+    """Optimisations in order; nothing for the usual ones, `()` for none."""
+    verify: bool = True
+    """Whether the graph is verified after each pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What turns a forward graph into a training step."""
+
+    optimizer: Optimizer
+    """The update rule."""
+    loss: str = "crossentropy"
+    """Name of the loss."""
+    clip: float | None = None
+    """Largest norm of the gradients; nothing: not clipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """Every stage of one compilation."""
+
+    network: Network
+    """What was compiled."""
+    lowered: Graph
+    """The graph as it came from the network, with gradients and updates if it trains."""
+    optimized: Graph
+    """The graph after all passes."""
+    plan: Plan
+    """Order and memory."""
+    executable: Executable
+    """What runs."""
+
+
+Observer = Callable[[PassEvent], None]
+"""Is told about every pass."""
+
+
+def lower_network(
+    network: Network,
+    options: CompileOptions,
+    *,
+    training: Training | None = None,
+    loss: str | None = None,
+) -> Graph:
+    """Make the graph of a network: a training step with `training`, else inference.
+
+    In inference `loss` adds the scalar output "loss" and the input "target".
+    """
+    if training is None:
+        return lower(network, batch=options.batch, dtype=options.dtype, loss=loss)
+    forward = lower(
+        network, batch=options.batch, training=True, dtype=options.dtype, loss=training.loss
+    )
+    return train_step(forward, optimizer=training.optimizer, clip=training.clip)
+
+
+def optimize(graph: Graph, options: CompileOptions, *, observer: Observer | None = None) -> Graph:
+    """Run the passes of `options`, or the usual ones for what the graph is: inference or training."""
+    usual = TRAIN if graph.updates else INFER
+    passes = usual if options.passes is None else options.passes
+    return run_passes(graph, passes, verify=options.verify, observer=observer)
+
+
+def compile_network(
+    network: Network,
+    options: CompileOptions = CompileOptions(),  # noqa: B008 - frozen
+    *,
+    training: Training | None = None,
+    loss: str | None = None,
+    observer: Observer | None = None,
+) -> Compilation:
+    """Compile a network; raises `DiagnosticError` for a program that cannot be, `BackendError`."""
+    backend = load_backend(options.device)
+    lowered = lower_network(network, options, training=training, loss=loss)
+    optimized = optimize(lowered, options, observer=observer)
+    plan = make_plan(optimized, alignment=backend.alignment)
+    return Compilation(network, lowered, optimized, plan, backend.compile(plan))
+
+
+def without(passes: tuple[Pass, ...], *names: str) -> tuple[Pass, ...]:
+    """Leave out passes by name; for tests and `--without`."""
+    return tuple(p for p in passes if p.name not in names)
+
+
+def pass_names() -> Mapping[str, str]:
+    """Give the usual passes by name, with the first line of what they do."""
+    return {p.name: (type(p).__doc__ or "").split("\n")[0] for p in (*INFER, *TRAIN)}
