@@ -142,10 +142,14 @@ def elementwise_cost(
 
 
 def compute(node: Node[Any], *operands: Array) -> tuple[Array, ...]:
-    """Run a node's reference rule; always gives a tuple of arrays of the node's dtypes."""
+    """Run a node's reference rule; always gives a tuple of arrays of the node's dtypes in C order.
+
+    The order matters to the last bit of what reads them: a matrix product of a transposed view
+    may round otherwise than one of the same elements laid out anew.
+    """
     result = reference[node.op](node, *operands)
     results = result if isinstance(result, tuple) else (result,)
     return tuple(
-        np.asarray(array, dtype=kind.dtype.numpy)
+        np.asarray(array, dtype=kind.dtype.numpy, order="C")
         for array, kind in zip(results, node.types, strict=True)
     )
