@@ -1,4 +1,4 @@
-"""Joins the stages: network, graph, passes, plan, executable; every stage is kept to be looked at."""
+"""Joins the stages: network, graph, passes, plan, executable; all are kept to be looked at."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def lower_network(
 
 
 def optimize(graph: Graph, options: CompileOptions, *, observer: Observer | None = None) -> Graph:
-    """Run the passes of `options`, or the usual ones for what the graph is: inference or training."""
+    """Run the passes of `options`, or the usual ones for an inference or a training graph."""
     usual = TRAIN if graph.updates else INFER
     passes = usual if options.passes is None else options.passes
     return run_passes(graph, passes, verify=options.verify, observer=observer)
@@ -95,7 +95,7 @@ def optimize(graph: Graph, options: CompileOptions, *, observer: Observer | None
 
 def compile_network(
     network: Network,
-    options: CompileOptions = CompileOptions(),  # noqa: B008 - frozen
+    options: CompileOptions = CompileOptions(),
     *,
     training: Training | None = None,
     loss: str | None = None,

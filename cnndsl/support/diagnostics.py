@@ -118,6 +118,10 @@ class BackendError(CnnDslError):
     """A backend cannot serve: no kernel, no device, failed compilation."""
 
 
+class StoppedError(CnnDslError):
+    """Work was stopped because the user asked for it; what there was is saved."""
+
+
 class DivergedError(CnnDslError):
     """Training produced a value that is not a number."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.executable import Executable, State
-from cnndsl.support.diagnostics import CnnDslError, DivergedError
+from cnndsl.support.diagnostics import DivergedError, StoppedError
 from cnndsl.train.checkpoint import load_state, save_state
 from cnndsl.train.evaluate import Batches, Scorers, evaluate
 from cnndsl.train.metrics import Tally
@@ -97,7 +97,7 @@ Event = StepDone | EpochDone
 """What the loop tells its observer."""
 
 
-class RunInterruptedError(CnnDslError):
+class RunInterruptedError(StoppedError):
     """Training was asked to stop; its state is saved if it has a folder."""
 
     def __init__(self, progress: Progress, folder: RunFolder | None) -> None:
