@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Node, Value
 from cnndsl.ir.op import Attrs, define_op
 from cnndsl.ir.types import Shape, TensorType, f32
-from cnndsl.ops.elementwise import broadcast_types
+from cnndsl.ops.activations import relu
+from cnndsl.ops.elementwise import add, broadcast_types
+from cnndsl.ops.linalg import run_epilogue
 from cnndsl.ops.reduce import ReduceAttrs, reduce_sum
 from cnndsl.ops.rules import Array, Cost, Sample, cost, reference, samples, vjp
-from cnndsl.ops.scalar import NumpyScalars, ScalarProgram
+from cnndsl.ops.scalar import ScalarProgram, ScalarStep
 from cnndsl.ops.window import NO_PADDING, Padding, Pair, image_size, overlap, pad_image, patches
 from cnndsl.support.diagnostics import TypeRuleError, VerifyError
 
@@ -181,7 +183,7 @@ def conv2d_reference(node: Node[Conv2dAttrs], x: Array, weight: Array, *rest: Ar
     if attrs.has_bias:
         y += rest[0].reshape(-1, 1, 1) if rest[0].ndim == 1 else rest[0]
     if attrs.epilogue is not None:
-        return attrs.epilogue(NumpyScalars(y.dtype), y, *rest[attrs.has_bias :])
+        return run_epilogue(attrs.epilogue, y, *rest[attrs.has_bias :])
     return y
 
 
@@ -331,7 +333,7 @@ def _sample(operands: tuple[Shape, ...], attrs: Attrs) -> Sample:
 
 @samples.rule(conv2d)
 def conv2d_samples() -> Iterable[Sample]:
-    """Try every case plain, then tied and untied bias."""
+    """Try every case plain, then tied and untied bias, then epilogues."""
     for x, weight, attrs in _CASES:
         yield _sample((x, weight), _conv_attrs(attrs))
     case = SlideAttrs(strides=(2, 1), padding=((1, 0), (0, 2)))
@@ -340,6 +342,16 @@ def conv2d_samples() -> Iterable[Sample]:
     untied = _slide(case, f32(*x), f32(*weight)).shape[1:]
     yield _sample((x, weight, (3,)), biased)
     yield _sample((x, weight, untied), biased)
+    activate = ScalarProgram(1, (ScalarStep(relu, Attrs(), (0,)),))
+    residual = ScalarProgram(2, (ScalarStep(add, Attrs(), (0, 1)), ScalarStep(relu, Attrs(), (2,))))
+    for epilogue, rest in (
+        (activate, ((3,),)),
+        (residual, ((3,), (2, *untied))),
+        (residual, (untied, (1, 3, 1, 1))),
+        (residual, ((3,), ())),
+    ):
+        types = tuple(f32(*shape) for shape in (x, weight, *rest))
+        yield Sample(types, replace(biased, epilogue=epilogue), differentiable=())
 
 
 @samples.rule(conv2d_grad_input)
