@@ -3,12 +3,16 @@
 from cnndsl.ops import activations as activations
 from cnndsl.ops import conv as conv
 from cnndsl.ops import elementwise as elementwise
+from cnndsl.ops import elementwise_loss as elementwise_loss
 from cnndsl.ops import evaluate as evaluate
 from cnndsl.ops import fused as fused
 from cnndsl.ops import linalg as linalg
+from cnndsl.ops import loss as loss
 from cnndsl.ops import lrn as lrn
 from cnndsl.ops import norm as norm
+from cnndsl.ops import pad as pad
 from cnndsl.ops import pool as pool
+from cnndsl.ops import random as random
 from cnndsl.ops import reduce as reduce
 from cnndsl.ops import shape as shape
 from cnndsl.ops import smooth as smooth
