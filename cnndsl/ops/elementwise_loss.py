@@ -134,7 +134,7 @@ def smooth_l1_vjp(b: Builder, node: Node[SmoothL1Attrs], grad: Value) -> Sequenc
 
 @define_op("binary_cross_entropy")
 def binary_cross_entropy(attrs: Attrs, prediction: TensorType, target: TensorType) -> TensorType:
-    """The mean of -t log p - (1 - t) log(1 - p); a logarithm of less than 1e-12 is that of 1e-12."""
+    """The mean of -t log p - (1 - t) log(1 - p); logarithms of less than 1e-12 are of 1e-12."""
     return _paired("binary_cross_entropy", prediction, target)
 
 

@@ -1,9 +1,9 @@
 """Random numbers from a counter: every number is a pure function of key, stream, step and index.
 
 The generator is Philox4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC
-2011): a bijection of 128-bit counters under a 64-bit key, in exact integer arithmetic, so that every
-backend draws the same numbers in any order. The counter's words are the number of the block of
-four, the stream, and the two halves of the step.
+2011): a bijection of 128-bit counters under a 64-bit key, in exact integer arithmetic, so that
+every backend draws the same numbers in any order. The counter's words are the number of the block
+of four, the stream, and the two halves of the step.
 """
 
 from __future__ import annotations
