@@ -33,7 +33,22 @@ def encode(state: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
     arrays = {name: np.ascontiguousarray(state[name]) for name in sorted(state)}
     # ascontiguousarray makes vectors of scalars; the shape () has to stay.
     arrays = {name: array.reshape(np.shape(state[name])) for name, array in arrays.items()}
-    return save(arrays, metadata={"format": "cnndsl", "cnndsl.format": FORMAT, **metadata})
+    return _in_order(
+        save(arrays, metadata={"format": "cnndsl", "cnndsl.format": FORMAT, **metadata})
+    )
+
+
+def _in_order(data: bytes) -> bytes:
+    """Sort the metadata in a file's header, which come in another order at every call.
+
+    The same run then gives the same file, byte for byte.
+    """
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
 def save_state(path: Path, state: Mapping[str, Array], metadata: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Value
 from cnndsl.ir.op import Op
 from cnndsl.ir.types import TensorType
-from cnndsl.ops import elementwise
+from cnndsl.ops import elementwise, unary
 from cnndsl.ops.structural import FullAttrs, full
 
 
@@ -65,7 +65,7 @@ class Term:
 
     def sqrt(self) -> Term:
         """The square root."""
-        return self._unary(elementwise.sqrt)
+        return self._unary(unary.sqrt)
 
     def square(self) -> Term:
         """The square."""
@@ -73,7 +73,7 @@ class Term:
 
     def exp(self) -> Term:
         """E to the value."""
-        return self._unary(elementwise.exp)
+        return self._unary(unary.exp)
 
     def minimum(self, other: Term | float) -> Term:
         """The smaller of the two."""
