@@ -25,7 +25,7 @@ KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 MASK = 0xFFFFFFFF
 STREAMS = 2**31
-"""Streams of the graph are 0 up to this; what the host draws counts its streams from here."""
+"""Streams of the graph are below this; the host's draws have this bit set in the stream's word."""
 CHUNK = 2**14
 """Blocks computed at once: few enough to stay in cache."""
 
@@ -72,19 +72,21 @@ def _words(key: int, stream: int, step: int, size: int) -> Iterator[tuple[slice,
         yield place, flat[: place.stop - place.start]
 
 
-def _host_stream(stream: int) -> int:
-    if not 0 <= stream < STREAMS:
-        raise ValueError(f"the stream {stream} does not lie within 0 and 2^31")
-    return STREAMS + stream
+def _host_stream(stream: int) -> tuple[int, int]:
+    """Give the stream word and the step that stand for a stream of the host."""
+    if not 0 <= stream < 2**63:
+        raise ValueError(f"the stream {stream} does not lie within 0 and 2^63")
+    low, high = _halves(stream)
+    return STREAMS + high, low
 
 
 def philox_uniform(key: int, stream: int, size: int) -> Array:
     """Draw `size` float64 numbers, uniform between 0 and 1, both excluded, 2^-32 apart.
 
-    Number i depends on `key` (modulo 2^64), `stream` (below 2^31) and i alone, not on `size`.
+    Number i depends on `key` (modulo 2^64), `stream` (below 2^63) and i alone, not on `size`.
     """
     out = np.empty(size)
-    for place, words in _words(key, _host_stream(stream), 0, size):
+    for place, words in _words(key, *_host_stream(stream), size):
         out[place] = (words.astype(np.float64) + 0.5) * 2.0**-32
     return out
 
