@@ -1,1 +1,10 @@
 """Layers: what the words of a program mean, with parameters of their own."""
+
+from cnndsl.layers import activation as activation
+from cnndsl.layers import conv as conv
+from cnndsl.layers import dense as dense
+from cnndsl.layers import dropout as dropout
+from cnndsl.layers import join as join
+from cnndsl.layers import norm as norm
+from cnndsl.layers import pool as pool
+from cnndsl.layers import shape as shape

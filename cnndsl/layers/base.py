@@ -9,16 +9,43 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from functools import cache
 from typing import ClassVar, TypeAlias
 
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ir.types import DType, TensorType
+from cnndsl.layers.clauses import (
+    Clause,
+    LayerError,
+    SettingValue,
+    Takes,
+    check_settings,
+    fold_words,
+    merge_settings,
+    show_value,
+)
 from cnndsl.ops.structural import Init, ParameterAttrs, parameter
-from cnndsl.support.diagnostics import CnnDslError
 from cnndsl.support.registry import Registry
 from cnndsl.support.source import Span
+
+__all__ = [
+    "LAYERS",
+    "Clause",
+    "Hwc",
+    "LayerContext",
+    "LayerError",
+    "LayerKind",
+    "LayerSpec",
+    "ParameterSpec",
+    "RandomState",
+    "SettingValue",
+    "Takes",
+    "batched",
+    "define_layer",
+    "find_layer",
+    "show_size",
+]
 
 Hwc: TypeAlias = tuple[int, ...]
 """A size as the language writes it: (height, width, channels), or (neurons,)."""
@@ -40,49 +67,6 @@ def batched(size: Hwc, batch: int) -> tuple[int, ...]:
     (32, 6, 28, 24)
     """
     return (batch, size[-1], *size[:-1])
-
-
-class Takes(Enum):
-    """What a clause word takes as its value."""
-
-    COUNT = auto()
-    """A whole number, at least 1: `groups 32`."""
-    WHOLE = auto()
-    """A whole number, at least 0."""
-    NUMBER = auto()
-    """A number: `rate 0.5`."""
-    SIZE = auto()
-    """`3x3`, or a number for both axes: `window 3x3`, `stride 2`; the value is (height, width)."""
-    FLAG = auto()
-    """Nothing: the word is the value, `same`."""
-    WORD = auto()
-    """One of a few words, listed in `Clause.words`."""
-    SHAPE = auto()
-    """A size in brackets, `reshape [7x7x30]`; the value is a tuple of numbers."""
-    STREAM = auto()
-    """The name of a stream; it becomes one more input of the layer."""
-
-
-SettingValue: TypeAlias = bool | int | float | str | tuple[int, ...]
-"""The value of a clause."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """One setting of a kind of layer."""
-
-    name: str
-    """The word that stands before the value, and the argument's name in the call form."""
-    takes: Takes
-    """What follows the word."""
-    default: SettingValue | None = None
-    """The value when it is not said; nothing if it must be said or is worked out."""
-    doc: str = ""
-    """What it means, in half a sentence."""
-    names: tuple[str, ...] = ()
-    """Other spellings."""
-    words: tuple[str, ...] = ()
-    """The choices of a clause that takes a WORD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +101,18 @@ class LayerSpec:
         height, width = value
         return height, width
 
+    def margin(self, name: str) -> tuple[int, int, int, int]:
+        """Give a setting that is a margin, as (top, bottom, left, right); 0 if it is not there."""
+        match self.settings.get(name, 0):
+            case int(all_sides):
+                return all_sides, all_sides, all_sides, all_sides
+            case (int(rows), int(columns)):
+                return rows, rows, columns, columns
+            case (int(top), int(bottom), int(left), int(right)):
+                return top, bottom, left, right
+            case value:
+                raise AssertionError(f"{name} is no margin: {value!r}")
+
     def flag(self, name: str) -> bool:
         """Tell whether a flag was given."""
         return bool(self.settings.get(name, False))
@@ -124,35 +120,6 @@ class LayerSpec:
     def word(self, name: str) -> str:
         """Give a setting that is a word."""
         return str(self.settings[name])
-
-
-class LayerError(CnnDslError):
-    """A layer cannot do what it is asked; the frontend turns this into a diagnostic with spans."""
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        at: str | None = None,
-        label: str = "",
-        also: Mapping[str, str] | None = None,
-        notes: Sequence[str] = (),
-        helps: Sequence[str] = (),
-    ) -> None:
-        """Complain.
-
-        `at` names the clause that gets the carets (nothing: the whole layer), `label` is the text
-        behind them, `also` maps further clauses to the text under their dashes.
-        """
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.at = at
-        self.label = label
-        self.also = dict(also or {})
-        self.notes = tuple(notes)
-        self.helps = tuple(helps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +168,11 @@ class LayerContext:
         self._parameters = parameters
         self._parameters_of = parameters_of
         self._trainable = trainable
+
+    @property
+    def frozen(self) -> bool:
+        """Whether training leaves the layer's arrays alone."""
+        return not self._trainable
 
     def parameter(self, name: str) -> Value:
         """Give the layer's parameter `name`; layers that share weights get the same node."""
@@ -257,33 +229,91 @@ class LayerKind(ABC):
     takes_activation: ClassVar[bool] = False
     """Whether an activation may follow its words."""
 
+    preferred_init: ClassVar[str] = "he_normal"
+    """How weights begin that an activation of this kind follows."""
+    pools: ClassVar[bool] = False
+    """Whether a bare CONV after it has twice the filters."""
+    draws: ClassVar[bool] = False
+    """Whether it needs random numbers in training."""
+    counted: ClassVar[bool] = True
+    """Whether the slides count memory for its result; they do not for activations, which may
+    overwrite what they read, nor for what only gives another shape."""
+
     @property
     def doc(self) -> str:
         """What it computes: the first paragraph of the class's docstring."""
         return (self.__doc__ or "").strip().split("\n\n")[0]
 
     def clause(self, word: str) -> Clause | None:
-        """Find a clause by one of its names, in any case."""
-        folded = word.casefold()
+        """Find a clause by one of its names, in any case; a name may be several words."""
+        folded = fold_words(word)
         for clause in self.clauses:
-            if folded in (clause.name, *clause.names):
+            if folded in map(fold_words, (clause.name, *clause.names)):
                 return clause
+        return None
+
+    def find_clause(self, words: Sequence[str]) -> tuple[Clause, int] | None:
+        """Find the clause that the first of `words` name and how many they are, the most first."""
+        for count in range(min(len(words), MOST_WORDS), 0, -1):
+            clause = self.clause(" ".join(words[:count]))
+            if clause is not None:
+                return clause, count
         return None
 
     def sized(self, digits: str, number: int) -> dict[str, SettingValue]:
         """Read the shorthand NAMEdigits-number: `conv3-64`, `FC-4096`; E0204 if it has none."""
         raise LayerError("E0204", f"`{self.name}` has no form with a hyphen and a number")
 
+    def merge(
+        self, own: Mapping[str, SettingValue], defaults: Mapping[str, SettingValue]
+    ) -> dict[str, SettingValue]:
+        """Add the settings of `default conv: ..`; what the layer says itself displaces them."""
+        return merge_settings(self.clauses, own, defaults)
+
     def complete(
         self, given: Mapping[str, SettingValue], *, bare: bool, pools: int
     ) -> dict[str, SettingValue]:
-        """Fill in the settings that were not given.
+        """Fill in the settings that were not given, and check them all.
 
         `bare` says that nothing was given but a shorthand (`CONV`, `conv3-64`), whose defaults
-        differ; `pools` is how many pooling layers came before in this network.
+        differ; `pools` is how many pooling layers came before in this network. Raises `LayerError`
+        E0204 to E0207 for a setting that is unknown, missing, contradicted or out of range.
         """
         filled = {c.name: c.default for c in self.clauses if c.default is not None}
-        return {**filled, **given}
+        filled.update(self.worked_out(given, bare=bare, pools=pools))
+        filled.update(given)
+        check_settings(self.name, self.clauses, filled)
+        return filled
+
+    def worked_out(
+        self, given: Mapping[str, SettingValue], *, bare: bool, pools: int
+    ) -> Mapping[str, SettingValue]:
+        """Give the defaults that depend on what was given; see `complete`."""
+        return {}
+
+    def brings(
+        self, settings: Mapping[str, SettingValue]
+    ) -> tuple[tuple[str, dict[str, SettingValue]], ...]:
+        """Give the layers that the words bring in front, `softmax 10` an `fc 10`: (kind, given)."""
+        return ()
+
+    def words(self, spec: LayerSpec) -> str:
+        """Write the layer as a program does, `conv 96 11x11 stride 4`, without defaults."""
+        usual = self.usual(spec.settings)
+        first = [c for name in self.order if (c := self.clause(name)) and name in spec.settings]
+        said = [self.name]
+        said += [show_value(spec.settings[c.name]) for c in first if _worth_saying(c, spec, usual)]
+        for clause in self.clauses:
+            if clause in first or not _worth_saying(clause, spec, usual):
+                continue
+            value = spec.settings[clause.name]
+            named = clause.names[0] if clause.takes is Takes.FLAG and clause.names else clause.name
+            said.append(named if value is True else f"{named} {_short(value)}")
+        return " ".join(said)
+
+    def usual(self, settings: Mapping[str, SettingValue]) -> Mapping[str, SettingValue]:
+        """Give the values that need not be written because they hold anyway."""
+        return {c.name: c.default for c in self.clauses if c.default is not None}
 
     @abstractmethod
     def output(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> Hwc:
@@ -301,6 +331,10 @@ class LayerKind(ABC):
         """Count multiply-adds for one image, as the slides do: convolutions and FC only."""
         return 0
 
+    def flops(self, spec: LayerSpec, inputs: Sequence[Hwc], output: Hwc) -> int:
+        """Count floating-point operations for one image; a multiply-add is two."""
+        return 2 * self.macs(spec, inputs, output)
+
     def field(
         self, spec: LayerSpec, inputs: Sequence[Hwc]
     ) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -312,6 +346,21 @@ class LayerKind(ABC):
         """Put the layer's nodes into the graph and give its result."""
 
 
+def _short(value: SettingValue) -> str:
+    """Write a square size as one number, others as they are."""
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        return str(value[0])
+    return show_value(value)
+
+
+def _worth_saying(clause: Clause, spec: LayerSpec, usual: Mapping[str, SettingValue]) -> bool:
+    value = spec.settings.get(clause.name)
+    return value is not None and value is not False and value != usual.get(clause.name)
+
+
+MOST_WORDS = 4
+"""Words of the longest name of a layer or clause."""
+
 LAYERS: Registry[LayerKind] = Registry("layer")
 """Every kind of layer by its canonical name."""
 
@@ -320,3 +369,20 @@ def define_layer(kind: type[LayerKind]) -> type[LayerKind]:
     """Class decorator: put an instance of the kind into `LAYERS`."""
     LAYERS.register(kind.name, kind())
     return kind
+
+
+def find_layer(words: Sequence[str]) -> tuple[LayerKind, int] | None:
+    """Find the kind that the first of `words` name and how many they are, the most words first."""
+    spellings = _spellings(len(LAYERS))
+    for count in range(min(len(words), MOST_WORDS), 0, -1):
+        kind = spellings.get(fold_words(" ".join(words[:count])))
+        if kind is not None:
+            return kind, count
+    return None
+
+
+@cache
+def _spellings(known: int) -> Mapping[str, LayerKind]:
+    """Give every spelling of the `known` kinds that `LAYERS` holds by now."""
+    kinds = LAYERS.values()
+    return {fold_words(name): kind for kind in kinds for name in (kind.name, *kind.names)}

@@ -34,6 +34,8 @@ CODES: dict[str, str] = {
     "E0307": "a layer that needs another kind of input",
     "E0308": "channels that do not divide",
     "E0309": "a reshape that does not fit",
+    "E0310": "a window that sees only padding",
+    "E0311": "a reflection wider than the image",
     # --- E04 streams (frontend)
     "E0401": "several streams where one belongs",
     # --- E05 parameters and claims (frontend)

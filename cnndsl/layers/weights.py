@@ -1,0 +1,88 @@
+"""How the weights of a layer are said to begin, and what is chosen where nothing is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cnndsl.layers.base import LayerSpec, ParameterSpec
+from cnndsl.layers.clauses import Clause, Takes
+from cnndsl.layers.network import Layer, Network
+from cnndsl.ops.structural import Init
+
+_WORDS = {
+    "he": "he_normal",
+    "kaiming": "he_normal",
+    "glorot": "glorot_uniform",
+    "xavier": "glorot_uniform",
+    "lecun": "lecun_normal",
+}
+
+AUTO = "auto"
+"""The choice when the program makes none: see `choose_inits`."""
+
+INIT_CLAUSES: tuple[Clause, ...] = (
+    Clause("init", Takes.WORD, default=AUTO, doc="how the weights begin",
+           names=("initializer", "kernel_initializer"),
+           words=(AUTO, *_WORDS, "he_normal", "he_uniform", "glorot_normal", "glorot_uniform",
+                  "lecun_normal", "lecun_uniform", "normal", "uniform", "zeros", "ones")),
+    Clause("std", Takes.NUMBER, doc="spread of `init normal` and `init uniform`", low=0.0),
+    Clause("bias_init", Takes.NUMBER, default=0.0, doc="where the biases begin",
+           names=("bias init",)),
+)  # fmt: skip
+"""The clauses about the start of a layer with weights."""
+
+USUAL_STD = 0.01
+"""Spread of `init normal` when it is not said, as in AlexNet."""
+
+
+def initial_weight(spec: LayerSpec, *, fan_in: int, fan_out: int) -> Init:
+    """Give the start of a weight from the layer's `init` and `std`."""
+    word = spec.word("init")
+    scheme = "he_normal" if word == AUTO else _WORDS.get(word, word)
+    plain = USUAL_STD if scheme in ("normal", "uniform") else 1.0
+    value = spec.number("std") if "std" in spec.settings else plain
+    return Init(scheme, value, fan_in, fan_out)
+
+
+def initial_bias(spec: LayerSpec) -> Init:
+    """Give the start of a bias from the layer's `bias_init`."""
+    return Init("constant", spec.number("bias_init"))
+
+
+def choose_inits(network: Network) -> Network:
+    """Fit the weights whose start the program does not choose to the activation that follows.
+
+    He for the ReLU family and where nothing follows, Glorot before those that saturate (sigmoid,
+    tanh, softmax). Pooling, normalisation and dropout between a layer and its activation are
+    looked through.
+    """
+    readers: dict[str, list[Layer]] = {}
+    for layer in network.layers:
+        for source in layer.inputs:
+            readers.setdefault(source, []).append(layer)
+    chosen = tuple(_fitted(layer, _follower(layer, readers)) for layer in network.layers)
+    return replace(network, layers=chosen)
+
+
+def _follower(layer: Layer, readers: dict[str, list[Layer]]) -> Layer | None:
+    """Find the activation that the first of a layer's readers leads to."""
+    following = readers.get(layer.name, [])
+    while following:
+        layer = following[0]
+        if layer.spec.kind.activation:
+            return layer
+        if any(p.trainable and not p.bias and len(p.shape) > 1 for p in layer.parameters):
+            return None
+        following = readers.get(layer.name, [])
+    return None
+
+
+def _fitted(layer: Layer, follower: Layer | None) -> Layer:
+    if layer.spec.settings.get("init") != AUTO or follower is None:
+        return layer
+    scheme = follower.spec.kind.preferred_init
+    return replace(layer, parameters=tuple(_with_scheme(p, scheme) for p in layer.parameters))
+
+
+def _with_scheme(spec: ParameterSpec, scheme: str) -> ParameterSpec:
+    return spec if spec.bias else replace(spec, init=replace(spec.init, scheme=scheme))
