@@ -1,4 +1,4 @@
-"""Data sets, their files, preparation and batches."""
+"""Data sets, their files, preparation and order."""
 
 from cnndsl.data import cifar10, digits, fashion_mnist, mnist, synthetic
 from cnndsl.data.base import DATASETS, Dataset, DatasetSource, Places, Split, open_dataset
