@@ -62,19 +62,6 @@ def test_a_gap_of_the_right_size_is_preferred() -> None:
 
 
 def test_another_order_is_tried_when_largest_first_wastes() -> None:
-    # Largest first puts both tens at the bottom and the six above; by time nothing is wasted.
-    for wanted in (
-        [
-            Request(Lifetime(0, 0), 10),
-            Request(Lifetime(0, 1), 6),
-            Request(Lifetime(1, 2), 8),
-            Request(Lifetime(2, 2), 8),
-        ],
-    ):
-        assert place(wanted).nbytes == live(wanted)
-
-
-def test_another_order_is_tried_when_largest_first_wastes() -> None:
     # Largest first puts both threes at the bottom, the two above them and the one on top: 6.
     wanted = [
         Request(Lifetime(3, 3), 3),
