@@ -119,7 +119,8 @@ def read_labels(path: Path, *, classes: int) -> NDArray[np.int64]:
             "E0807",
             f"{path} has label {labels[first]} at byte {8 + first:,} (image {first:,})",
             notes=(
-                f"the classes are 0 to {classes - 1}; {wrong.size:,} of {labels.size:,} are outside",
+                f"the classes are 0 to {classes - 1}; "
+                f"{wrong.size:,} of {labels.size:,} are outside",
             ),
             helps=("get the file again, or correct the labels",),
         )

@@ -116,7 +116,7 @@ CORRUPTIONS: dict[str, tuple[bytes, str]] = {
     "a label outside the classes": (
         records(1) + b"\x0a" + records(2)[RECORD + 1 :] + records(1),
         "error[E0807]: FILE has label 10 at byte 3,073 (record 1)\n"
-        "  = the classes are 0 to 9; 1 of 4 are outside\n"
+        "  = the classes are 0 to 9; 1 of 3 are outside\n"
         "help: the file is not CIFAR-10's binary version, or its records are shifted",
     ),
     "the pickled version": (

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from cnndsl.data import transforms
 from cnndsl.data.order import draws, unit
@@ -22,6 +21,8 @@ def noise(*shape: int) -> transforms.Images:
 def test_resize_is_what_pillow_computes(
     height: int, width: int, new_height: int, new_width: int
 ) -> None:
+    from PIL import Image
+
     images = noise(2, 1, height, width)
     ours = transforms.resize(images, new_height, new_width)
     bilinear = Image.Resampling.BILINEAR
