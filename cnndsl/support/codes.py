@@ -16,6 +16,10 @@ CODES: dict[str, str] = {
     "E0105": "another tool's file format",
     "E0106": "a label that is not a name",
     "E0107": "unexpected text",
+    "E0108": "a closing bracket that closes nothing",
+    "E0109": "a string that is never closed",
+    "E0110": "two elements with nothing between them",
+    "E0111": "a word of the language where a name belongs",
     # --- E02 names and words (frontend, layers)
     "E0201": "no such layer, block or net",
     "E0202": "no such stream",
@@ -43,6 +47,13 @@ CODES: dict[str, str] = {
     # --- E06 files, imports and limits
     "E0601": "files that import each other",
     "E0602": "a network too large to build",
+    "E0610": "a file that cannot be read",
+    "E0611": "a file that is too large",
+    "E0612": "a file that is not text",
+    "E0613": "not a regular file",
+    "E0614": "too many tokens",
+    "E0615": "nested too deeply",
+    "E0616": "a number, name or string that is too long",
     "E0603": "text that is not a graph",
     # --- E07 training and weights
     "E0701": "an update that teaches nothing",
