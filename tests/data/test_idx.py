@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -291,8 +292,14 @@ def test_a_bomb_costs_no_more_than_it_declares(tmp_path: Path) -> None:
         stream += engine.compress(bytes(1 << 20))
     path = tmp_path / "x"
     path.write_bytes(stream + engine.flush())
-    with pytest.raises(DataError, match="goes on after byte 28"):
-        read_idx(path, dims=3)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="goes on after byte 28"):
+            read_idx(path, dims=3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_refuses_more_than_the_limit(tmp_path: Path) -> None:
