@@ -55,7 +55,5 @@ def test_views_cost_nothing() -> None:
 def test_compute_gives_arrays_of_the_nodes_types() -> None:
     _, node = build(split, [np.ones((2, 3), np.float32)], SplitAttrs(1, (1, 2)))
     found = compute(node, np.ones((2, 3)))
-    assert [(array.shape, array.dtype) for array in found] == [
-        ((2, 1), np.float32),
-        ((2, 2), np.float32),
-    ]
+    assert [array.shape for array in found] == [(2, 1), (2, 2)]
+    assert all(array.dtype == np.float32 for array in found)

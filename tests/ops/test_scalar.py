@@ -43,7 +43,7 @@ def test_functions_of_one() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_constants_do_not_change_the_precision(dtype: type[np.floating]) -> None:  # type: ignore[type-arg]
+def test_constants_do_not_change_the_precision(dtype: type[np.floating]) -> None:
     s = NumpyScalars(np.dtype(dtype))
     assert s.mul(np.ones(2, dtype), s.const(0.1)).dtype == dtype
     assert s.const(0.1) == dtype(0.1)
