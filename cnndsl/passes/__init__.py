@@ -1,4 +1,4 @@
-"""Graph to graph: simpler, smaller, fused; every pass is pure and keeps what is computed."""
+"""Graph to graph: each pass a file."""
 
 from cnndsl.passes import canonicalize as canonicalize
 from cnndsl.passes import decompose as decompose

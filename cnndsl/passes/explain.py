@@ -19,7 +19,7 @@ class Rewrite:
     before: tuple[Node[Any], ...]
     """The nodes that went or were redefined, as they were."""
     after: tuple[Node[Any], ...]
-    """The nodes that came or were redefined, as they are; a name that stays means the same value."""
+    """The nodes that came or were redefined, as they are; a name that stays is the same value."""
     stands_in: tuple[tuple[Value, Value], ...]
     """(old, new): values that went, and the ones that their readers read instead."""
     reason: str

@@ -21,6 +21,7 @@ INFER: tuple[Pass, ...] = (
     EliminateCommonSubexpressions(),  # before fusion: two chains are harder to compare than two ops
     FuseEpilogue(),  # the largest saving takes first choice of the elementwise ops
     FuseElementwise(),  # takes what is left of them
+    FuseEpilogue(),  # a result that two ops read is read by one when they are fused
     EliminateDeadNodes(),  # what the others left behind
 )
 """For graphs that only compute outputs."""
@@ -33,6 +34,7 @@ TRAIN: tuple[Pass, ...] = (
     EliminateCommonSubexpressions(),  # vjp rules recompute what their neighbours have
     FuseEpilogue(),  # a layer whose activation's gradient reads the result only
     FuseElementwise(),  # the optimizer's arithmetic becomes one kernel a parameter
+    FuseEpilogue(),  # as above
     EliminateDeadNodes(),  # as above
 )
 """For graphs with updates, after differentiation. Batch norms are not folded: their statistics and
