@@ -126,3 +126,6 @@ class ToyData:
         points, labels = self._points(2, 20)
         for start in range(0, 20, self.batch):
             yield points[start : start + self.batch], labels[start : start + self.batch]
+
+    def feeds(self, images: Array, labels: Array) -> dict[str, Array]:
+        return {"input": images, "target": labels}
