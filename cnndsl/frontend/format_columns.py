@@ -94,7 +94,7 @@ def align(rows: Sequence[Row], indent: int) -> list[str]:
     texts = [lead + _head(row, rows) for row in rows]
     if any(len(text) > WIDTH for text in texts):
         texts = [lead + _head(row, [row]) for row in rows]
-    columns = sorted({key for row in rows for key in row.cells if key not in HEAD}, key=_place)
+    columns = sorted({key for row in rows for key in row.cells if key not in HEAD}, key=_order)
     for column in columns:
         texts = _add_column(texts, [row.cells.get(column, "") for row in rows])
     if any(len(text) > WIDTH for text in texts):
@@ -102,7 +102,7 @@ def align(rows: Sequence[Row], indent: int) -> list[str]:
     return _add_column(texts, [row.comment for row in rows])
 
 
-def _place(key: str) -> tuple[int, str]:
+def _order(key: str) -> tuple[int, str]:
     return (("expects", "claim", "where").index(key.split()[0]), key)
 
 
