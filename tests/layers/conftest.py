@@ -16,6 +16,7 @@ from cnndsl.layers.base import (
     LAYERS,
     Hwc,
     LayerContext,
+    LayerError,
     LayerSpec,
     RandomState,
     SettingValue,
@@ -78,6 +79,15 @@ class Bench:
 
     def output(self, kind: str, given: Mapping[str, SettingValue], *inputs: Hwc) -> Hwc:
         return LAYERS[kind].output(self.spec(kind, given), inputs)
+
+    def output_or_code(
+        self, kind: str, given: Mapping[str, SettingValue], *inputs: Hwc
+    ) -> Hwc | str:
+        """Give the size, or the code of the complaint."""
+        try:
+            return self.output(kind, given, *inputs)
+        except LayerError as problem:
+            return problem.code
 
     def formula(self, kind: str, given: Mapping[str, SettingValue], *inputs: Hwc) -> str:
         return LAYERS[kind].formula(self.spec(kind, given), inputs)

@@ -145,10 +145,9 @@ def test_a_conv_that_has_a_size_makes_a_graph_of_it(
     border: Mapping[str, SettingValue],
 ) -> None:  # fmt: skip
     given = {"filters": 2, "window": window, "stride": stride, **border}
-    try:
-        expected = bench.output("conv", given, size)
-    except LayerError as problem:
-        assert problem.code in ("E0301", "E0305")
+    expected = bench.output_or_code("conv", given, size)
+    if isinstance(expected, str):
+        assert expected in ("E0301", "E0305")
         return
     made = bench.emit("conv", given, size)
     assert made.graph.type_of(made.value).shape == (3, 2, *expected[:2])
@@ -168,8 +167,9 @@ def test_the_odd_pixel_of_same_lies_below_and_right_that_of_same_lower_above_and
     x = np.ones((3, 1, 3, 3))
     weight = np.ones((1, 1, 2, 2))
     upper, lower = (
-        bench.emit("conv", {"filters": 1, "window": (2, 2), word: True}, (3, 3, 1), dtype=DType.F64)
-        .run(x, weight=weight, bias=np.zeros(1))[0, 0]
+        bench.emit(
+            "conv", {"filters": 1, "window": (2, 2), word: True}, (3, 3, 1), dtype=DType.F64
+        ).run(x, weight=weight, bias=np.zeros(1))[0, 0]
         for word in ("same", "same_lower")
     )
     np.testing.assert_array_equal(upper, [[4, 4, 2], [4, 4, 2], [2, 2, 1]])
