@@ -29,15 +29,19 @@ def read_source(
     if it is too large, E0105 if it is another tool's binary file, E0612 if it is not text.
     """
     shown = str(path) if name is None else name
-    data = _read_bytes(Path(path), shown, limits)
-    foreign = recognise_bytes(data, shown)
+    return decode_source(_read_bytes(Path(path), shown, limits), shown, limits=limits)
+
+
+def decode_source(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) -> SourceFile:
+    """Make a program's text of bytes; raises `DiagnosticError` E0105, E0611 or E0612."""
+    foreign = recognise_bytes(data, name)
     if foreign is not None:
         raise DiagnosticError(foreign)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise DiagnosticError(_not_utf8(data, shown, problem.start)) from None
-    source = SourceFile(shown, text)
+        raise DiagnosticError(_not_utf8(data, name, problem.start)) from None
+    source = SourceFile(name, text)
     check_text(source, limits=limits)
     return source
 
