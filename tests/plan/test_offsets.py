@@ -48,17 +48,11 @@ def test_a_narrowing_chain_takes_its_first_two(sizes: list[int]) -> None:
     assert place(chain).nbytes == best
 
 
-def test_a_gap_of_the_right_size_is_preferred() -> None:
-    # Three tenants that stay, with gaps of 30 and 10 left by two that went: the newcomer of 10
-    # belongs into the second gap, so that the next one of 30 fits into the first.
-    wanted = [
-        Request(Lifetime(0, 9), 100),
-        Request(Lifetime(0, 1), 30),
-        Request(Lifetime(0, 1), 10),
-        Request(Lifetime(2, 9), 30),
-        Request(Lifetime(2, 9), 10),
-    ]
-    assert place(wanted).nbytes == 140
+def test_the_smallest_gap_that_will_do_is_taken() -> None:
+    # With the lowest gap instead of the smallest, this takes 20.
+    rows = ((4, 6, 6), (1, 2, 4), (2, 5, 4), (4, 7, 6), (3, 4, 1), (0, 1, 4), (0, 2, 6), (1, 3, 2))
+    wanted = [Request(Lifetime(first, last), size) for first, last, size in rows]
+    assert place(wanted).nbytes == live(wanted) == 17
 
 
 def test_another_order_is_tried_when_largest_first_wastes() -> None:

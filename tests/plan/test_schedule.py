@@ -117,6 +117,14 @@ def test_cheap_sources_are_made_late() -> None:
     assert peak(problem, order(problem)) == 110
 
 
+def test_what_frees_memory_goes_first() -> None:
+    # Seen from the end, the unread 5 looks as well placed before the 2 as at the start.
+    tasks = (Task((), (0,)), Task((), (1,)), Task((0,), (2,)))
+    problem = Problem(tasks, (4, 5, 2), frozenset({2}))
+    assert peak(problem, greedy_forward(problem)) == peak(problem, order(problem)) == 6
+    assert peak(problem, greedy_backward(problem)) == 7
+
+
 def test_order_keeps_to_what_must_come_earlier() -> None:
     tasks = (Task((), (0,)), Task((0,), (1,)), Task((), (2,), after=(1,)))
     for make in (greedy_forward, greedy_backward):

@@ -8,7 +8,7 @@ import pytest
 from cnndsl.backends.reference.backend import ReferenceBackend
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph, NodeId
-from cnndsl.ir.op import Attrs, Op, Trait
+from cnndsl.ir.op import Attrs, Op
 from cnndsl.ir.types import DType, TensorType, f32
 from cnndsl.ops.elementwise import mul, neg, sub
 from cnndsl.ops.rules import Array, reference
@@ -16,6 +16,7 @@ from cnndsl.ops.structural import InputAttrs, ParameterAttrs, input_, parameter
 from cnndsl.plan.memory import make_plan
 from cnndsl.runtime.executable import Executable
 from cnndsl.support.diagnostics import BackendError, DiagnosticError
+from tests.plan.graphs import stray_op
 
 ONES = np.ones(4, dtype=np.float32)
 
@@ -33,10 +34,7 @@ def step(*, failing: bool = False, donate: bool = True) -> Executable:
 
 
 def fragile() -> Op[Attrs]:
-    def type_rule(attrs: Attrs, x: TensorType) -> TensorType:
-        return x
-
-    op = Op("fragile", ("x",), 0, False, Attrs, type_rule, frozenset[Trait](), "For tests.")
+    op = stray_op("fragile")
 
     def rule(node: object, x: Array) -> Array:
         if x[0] > 1:

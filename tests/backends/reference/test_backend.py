@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from cnndsl.backends.reference.backend import POISON, ReferenceBackend, ReferenceExecutable
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph, NodeId, Origin
-from cnndsl.ir.op import Attrs, Op, Trait
+from cnndsl.ir.op import Attrs, Op
 from cnndsl.ir.types import DType, TensorType, f32
 from cnndsl.ops.elementwise import add, mul, neg, sub
 from cnndsl.ops.evaluate import evaluate_values
@@ -32,7 +33,7 @@ from cnndsl.plan.plan import Arena, Plan
 from cnndsl.runtime.executable import Executable
 from cnndsl.support.diagnostics import BackendError
 from cnndsl.support.source import Span
-from tests.plan.graphs import feeds_of, graphs
+from tests.plan.graphs import feeds_of, graphs, stray_op
 
 
 def bits(array: Array) -> tuple[str, tuple[int, ...], bytes]:
@@ -104,6 +105,14 @@ def test_poison_shows_a_plan_that_gives_memory_away_too_early() -> None:
     assert np.isnan(wrong["y"]).all()
 
 
+def test_poison_shows_what_was_never_written() -> None:
+    plan = make_plan(doubled())
+    feeds = {"x": np.ones(4, dtype=np.float32)}
+    gap = replace(plan, steps=plan.steps[1:])
+    assert np.isnan(ReferenceBackend(poison=True).compile(gap).run(feeds)["y"]).all()
+    assert not np.isnan(ReferenceBackend().compile(gap).run(feeds)["y"]).any()
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_poison_is_not_a_number(dtype: str) -> None:
     assert np.isnan(np.full(8, POISON, dtype=np.uint8).view(dtype)).all()
@@ -150,18 +159,14 @@ def test_preparation_follows_the_state() -> None:
         assert executable.run(x0)["y"].tolist() == [-value * value] * 3
 
 
-def stray_op(rule_shape: tuple[int, ...] | None) -> Op[Attrs]:
-    """An op outside every table but the reference's; it makes a shape or fails."""
-
-    def type_rule(attrs: Attrs, x: TensorType) -> TensorType:
-        return x
-
-    op = Op("stray", ("x",), 0, False, Attrs, type_rule, frozenset[Trait](), "For tests.")
+def failing(shape: tuple[int, ...] | None) -> Op[Attrs]:
+    """An op that makes an array of `shape`, or raises."""
+    op = stray_op("stray")
 
     def rule(node: object, x: Array) -> Array:
-        if rule_shape is None:
+        if shape is None:
             raise ZeroDivisionError("nothing to divide by")
-        return np.zeros(rule_shape, dtype=np.float32)
+        return np.zeros(shape, dtype=np.float32)
 
     reference.rule(op)(rule)
     return op
@@ -177,7 +182,7 @@ def stray(op: Op[Attrs]) -> Executable:
 def test_errors_say_which_step_and_which_line() -> None:
     x = {"x": np.ones(4, dtype=np.float32)}
     with pytest.raises(BackendError) as caught:
-        stray(stray_op(None)).run(x)
+        stray(failing(None)).run(x)
     assert str(caught.value) == (
         "ZeroDivisionError: nothing to divide by\nwhile running layer (stray), from net.cnn:3:5"
     )
@@ -186,7 +191,7 @@ def test_errors_say_which_step_and_which_line() -> None:
 
 def test_a_rule_that_makes_another_shape_is_refused() -> None:
     with pytest.raises(BackendError, match=r"made shape \(1,\), not \(4,\)\nwhile running layer"):
-        stray(stray_op((1,))).run({"x": np.ones(4, dtype=np.float32)})
+        stray(failing((1,))).run({"x": np.ones(4, dtype=np.float32)})
 
 
 def test_arithmetic_is_silent_about_values_that_are_no_numbers() -> None:
@@ -229,16 +234,28 @@ def test_threads_share_an_executable() -> None:
 
 
 def test_threads_that_update_take_turns() -> None:
+    inside = 0
+    together: list[int] = []
+    op = stray_op("slow")
+
+    def rule(node: object, x: Array) -> Array:
+        nonlocal inside
+        inside += 1
+        together.append(inside)
+        time.sleep(0.001)
+        inside -= 1
+        return x + 1
+
+    reference.rule(op)(rule)
     b = Builder(Graph("count"))
-    one = b.emit(full, attrs=FullAttrs(TensorType(DType.I64, (256,)), 1))
-    attrs = ParameterAttrs(TensorType(DType.I64, (256,)))
+    attrs = ParameterAttrs(TensorType(DType.I64, (4,)))
     count = b.emit(parameter, attrs=attrs, name="count")
-    b.graph.updates[NodeId("count")] = b.emit(add, count, one)
+    b.graph.updates[NodeId("count")] = b.emit(op, count)
     executable = ReferenceBackend().compile(make_plan(b.graph))
-    executable.load_state({"count": np.zeros(256, dtype=np.int64)})
+    executable.load_state({"count": np.zeros(4, dtype=np.int64)})
 
     def work() -> None:
-        for _ in range(100):
+        for _ in range(5):
             executable.run({})
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -246,7 +263,8 @@ def test_threads_that_update_take_turns() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert executable.read_state()["count"].tolist() == [400] * 256
+    assert together == [1] * 20
+    assert executable.read_state()["count"].tolist() == [20] * 4
 
 
 def test_slots_are_aligned_in_memory() -> None:
@@ -263,10 +281,7 @@ def test_slots_are_aligned_in_memory() -> None:
 def test_operands_are_read_only() -> None:
     b = Builder(Graph("greedy"))
 
-    def type_rule(attrs: Attrs, x: TensorType) -> TensorType:
-        return x
-
-    op = Op("greedy", ("x",), 0, False, Attrs, type_rule, frozenset[Trait](), "For tests.")
+    op = stray_op("greedy")
 
     def rule(node: object, x: Array) -> Array:
         x += 1
