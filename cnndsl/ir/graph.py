@@ -1,16 +1,20 @@
-"""The graph: SSA dataflow on a networkx multigraph. The only module that touches networkx."""
+"""The graph: SSA dataflow on a networkx multigraph. The only module that touches networkx.
+
+It is imported when the first graph is made: programs are checked and summarised without one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, NewType, TypeVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Generic, NewType, TypeVar
 
 from cnndsl.ir.op import Attrs, Op
 from cnndsl.ir.types import TensorType
 from cnndsl.support.source import Span
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 A = TypeVar("A", bound=Attrs)
 
@@ -89,6 +93,8 @@ class Graph:
     """
 
     def __init__(self, name: str) -> None:
+        import networkx as nx
+
         self.name = name
         self.outputs: dict[str, Value] = {}
         self.updates: dict[NodeId, Value] = {}
@@ -113,6 +119,8 @@ class Graph:
 
     def nodes(self) -> Iterator[Node[Any]]:
         """Walk the nodes in topological order; ties go by age, so the order is deterministic."""
+        import networkx as nx
+
         order = nx.lexicographical_topological_sort(self._graph, key=self._age.__getitem__)
         for node_id in list(order):
             yield self._graph.nodes[node_id]["node"]
@@ -205,6 +213,7 @@ class Graph:
 
     def renamed(self, names: Mapping[NodeId, NodeId]) -> Graph:
         """Give a copy in which the nodes in `names` have the names it says."""
+        import networkx as nx
 
         def value(old: Value) -> Value:
             return Value(names.get(old.node, old.node), old.index)
