@@ -101,6 +101,9 @@ class Graph:
         self._graph: nx.MultiDiGraph = nx.MultiDiGraph()
         self._age: dict[NodeId, int] = {}
         self._born = 0
+        # A name means one value for ever, so that graphs before and after a pass can be compared.
+        self._names: set[str] = set()
+        self._counts: dict[str, int] = {}
 
     def __getitem__(self, ref: NodeId | Value) -> Node[Any]:
         node_id = ref.node if isinstance(ref, Value) else ref
@@ -162,12 +165,13 @@ class Graph:
         return seen
 
     def fresh_id(self, stem: str) -> NodeId:
-        """Give a name that no node has: `stem`, else `stem_1`, `stem_2`, ..."""
-        if stem not in self._graph:
+        """Give a name that no node has or ever had: `stem`, else `stem_1`, `stem_2`, ..."""
+        if stem not in self._names:
             return NodeId(stem)
-        count = 1
-        while f"{stem}_{count}" in self._graph:
+        count = self._counts.get(stem, 1)
+        while f"{stem}_{count}" in self._names:
             count += 1
+        self._counts[stem] = count
         return NodeId(f"{stem}_{count}")
 
     def add(self, node: Node[Any]) -> None:
@@ -178,6 +182,7 @@ class Graph:
         if missing:
             raise ValueError(f"{node.id} reads {', '.join(missing)}, which {self.name} has not")
         self._graph.add_node(node.id, node=node)
+        self._names.add(node.id)
         self._age[node.id] = self._born
         self._born += 1
         for operand, value in enumerate(node.operands):
@@ -226,6 +231,8 @@ class Graph:
             data["node"] = replace(node, id=node_id, operands=operands)
         twin._age = {names.get(node_id, node_id): age for node_id, age in self._age.items()}
         twin._born = self._born
+        twin._names = self._names | set(names.values())
+        twin._counts = dict(self._counts)
         twin.outputs = {name: value(v) for name, v in self.outputs.items()}
         twin.updates = {names.get(p, p): value(v) for p, v in self.updates.items()}
         return twin
@@ -236,6 +243,8 @@ class Graph:
         twin._graph = self._graph.copy()
         twin._age = dict(self._age)
         twin._born = self._born
+        twin._names = set(self._names)
+        twin._counts = dict(self._counts)
         twin.outputs = dict(self.outputs)
         twin.updates = dict(self.updates)
         return twin

@@ -13,9 +13,9 @@ from cnndsl.ops.elementwise import add, div, emit_scalar, mul, sub
 from cnndsl.ops.linalg import dense
 from cnndsl.ops.norm import batch_norm
 from cnndsl.ops.shape import emit_reshape
-from cnndsl.ops.structural import input_
 from cnndsl.ops.unary import sqrt
 from cnndsl.passes.base import PASSES
+from cnndsl.passes.prepared import runs_each_time
 
 
 @PASSES.named("fold-batch-norm")
@@ -41,7 +41,7 @@ class FoldBatchNorm:
         graph = graph.copy()
         if graph.updates:
             return graph
-        fed = _fed(graph)
+        fed = runs_each_time(graph)
         for node in list(graph.nodes()):
             if node.op is batch_norm and _folds(graph, node, fed):
                 layer = graph[node.operands[0]]
@@ -50,16 +50,7 @@ class FoldBatchNorm:
         return graph
 
 
-def _fed(graph: Graph) -> set[NodeId]:
-    """Give the nodes that depend on an input."""
-    fed: set[NodeId] = set()
-    for node in graph.nodes():
-        if node.op is input_ or any(value.node in fed for value in node.operands):
-            fed.add(node.id)
-    return fed
-
-
-def _folds(graph: Graph, norm: Node[Any], fed: set[NodeId]) -> bool:
+def _folds(graph: Graph, norm: Node[Any], fed: frozenset[NodeId]) -> bool:
     layer = graph[norm.operands[0]]
     if layer.op not in (conv2d, dense) or layer.attrs.epilogue is not None:
         return False

@@ -10,6 +10,7 @@ from cnndsl.ir.graph import Graph, Node, NodeId, Origin
 from cnndsl.ir.rewrite import replace_node
 from cnndsl.ops.fused import FusedElementwiseAttrs, fused_elementwise
 from cnndsl.passes.base import PASSES
+from cnndsl.passes.prepared import runs_each_time
 from cnndsl.passes.programs import is_uniform, merge, program_of
 
 
@@ -20,7 +21,8 @@ class FuseElementwise:
 
     A node joins when all its readers are in the group, so that nothing is computed twice or kept,
     and when it has the type of the group's result, so that nothing is computed anew for each
-    element that it would be broadcast to. The same operations in the same order: exact.
+    element that it would be broadcast to. What depends on parameters alone, and so is computed
+    once, does not join what runs each time. The same operations in the same order: exact.
     """
 
     name: ClassVar[str] = "fuse-elementwise"
@@ -41,11 +43,12 @@ class FuseElementwise:
 
     def _fuse_all(self, graph: Graph) -> bool:
         order = {node.id: index for index, node in enumerate(graph.nodes())}
+        running = runs_each_time(graph)
         has_changed = False
         for node_id in reversed(list(order)):
             if node_id not in graph or not _is_candidate(graph, graph[node_id]):
                 continue
-            group = self._grow(graph, node_id, order)
+            group = self._grow(graph, node_id, order, running)
             if len(group) < 2:
                 continue
             root = graph[node_id]
@@ -56,7 +59,9 @@ class FuseElementwise:
             has_changed = True
         return has_changed
 
-    def _grow(self, graph: Graph, root: NodeId, order: dict[NodeId, int]) -> list[NodeId]:
+    def _grow(
+        self, graph: Graph, root: NodeId, order: dict[NodeId, int], running: frozenset[NodeId]
+    ) -> list[NodeId]:
         """Give the members of the group that ends in `root`, in order."""
         group = {root}
         grows = True
@@ -65,7 +70,8 @@ class FuseElementwise:
             # The youngest first: a node's readers are asked before the node itself.
             border = {value.node for member in group for value in graph[member].operands} - group
             for source in sorted(border, key=order.__getitem__, reverse=True):
-                if self._joins(graph, source, root, group):
+                is_as_often = (source in running) == (root in running)
+                if is_as_often and self._joins(graph, source, root, group):
                     group.add(source)
                     grows = True
                     break

@@ -15,6 +15,7 @@ from cnndsl.ops.linalg import dense
 from cnndsl.ops.scalar import ScalarProgram, ScalarStep
 from cnndsl.ops.shape import emit_reshape, reshape
 from cnndsl.passes.base import PASSES
+from cnndsl.passes.prepared import runs_each_time
 from cnndsl.passes.programs import inputs_read, is_uniform, program_of
 
 
@@ -25,7 +26,8 @@ class FuseEpilogue:
 
     The addition of one number a channel to a layer without bias becomes its bias; activations,
     residual additions and other arithmetic become steps of its epilogue. The same operations in
-    the same order: exact. A layer whose result anything else reads or gives back stays whole.
+    the same order: exact. A layer whose result anything else reads or gives back stays whole, and
+    so does one that depends on parameters alone, and is computed once, before what runs each time.
     """
 
     name: ClassVar[str] = "fuse-epilogue"
@@ -42,10 +44,12 @@ class FuseEpilogue:
         """Give the graph with epilogues."""
         graph = graph.copy()
         order = {node.id: index for index, node in enumerate(graph.nodes())}
+        running = runs_each_time(graph)
         for node_id in list(order):
             # One that was taken in has left its name to the layer, which may take in the next.
             for layer in _layers(graph, node_id, order):
-                if self._fuse(graph, layer, graph[node_id]):
+                is_as_often = (layer.id in running) == (node_id in running)
+                if is_as_often and self._fuse(graph, layer, graph[node_id]):
                     break
         return graph
 
