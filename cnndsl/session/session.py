@@ -1,4 +1,4 @@
-"""Program, data and settings joined for a run: what `run`, `train`, `eval` and `predict` share."""
+"""A session: network, data and settings joined; all decisions made, nothing begun."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,14 @@ from cnndsl.compiler import CompileOptions, Training, compile_network
 from cnndsl.data import DATASETS, DataSpec, PreparedData, PreparedSplit, batches, steps_per_epoch
 from cnndsl.data.sources import open_data
 from cnndsl.frontend import ast
-from cnndsl.frontend.elaborate import Elaboration, elaborate
-from cnndsl.ir.types import DType
-from cnndsl.layers.base import Hwc
+from cnndsl.frontend.elaborate import Elaboration
 from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.losses import Target, find_loss
 from cnndsl.layers.network import Network
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.executable import Executable, State
+from cnndsl.session.choices import Choices
+from cnndsl.session.resolve import data_spec, plain_elaboration, pointing_into, resolve
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.settings import Settings
 from cnndsl.train.evaluate import Batches, evaluate
@@ -31,39 +31,6 @@ from cnndsl.train.metrics import Tally
 from cnndsl.train.progress import Progress
 from cnndsl.train.runs import RunFolder
 from cnndsl.train.settings import TrainSettings
-
-BUILT_IN = "digits"
-"""The data set that a program without data is trained on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the command line, or the caller, says over the program."""
-
-    params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    """Values of the program's parameters."""
-    data: str | None = None
-    """A data set by name, or a folder of images; nothing: the program's own."""
-    data_dir: Path | None = None
-    """Where data sets are looked for first."""
-    epochs: int | None = None
-    """Passes over the training images."""
-    batch: int | None = None
-    """Images of a step."""
-    rate: float | None = None
-    """Learning rate at the start."""
-    seed: int | None = None
-    """Where every random number comes from."""
-    patience: int | None = None
-    """Epochs without progress before training stops."""
-    limit: int | None = None
-    """Most images of each split."""
-    skip_bad: bool = False
-    """Whether images that cannot be read are left out."""
-    device: str = "reference"
-    """Name of the backend."""
-    dtype: DType = DType.F32
-    """Precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,18 +222,15 @@ def describe_weights(program: ast.Program, network: Network, choices: Choices) -
 
 
 def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | None) -> Session:
-    """Decide everything that a run needs.
+    """Decide everything that a run needs; `base_dir` is the folder of the program.
 
     Raises `DiagnosticError` for a program that is wrong or does not fit its data, `DataError`.
     """
-    name = choices.data or BUILT_IN
-    shape, classes = _seen_from_outside(name)
-    elaboration = elaborate(
-        program, params=choices.params, input_size=shape, classes=classes, base_dir=base_dir
-    )
+    elaboration = plain_elaboration(program, choices, base_dir=base_dir)
     notes: list[str] = []
-    settings = resolve(elaboration, choices, notes)
-    spec = data_spec(elaboration, settings, choices, notes)
+    with pointing_into(program):
+        settings = resolve(elaboration, choices, notes)
+        spec = data_spec(elaboration, settings, choices, notes)
     base = base_dir
     if choices.data and choices.data not in DATASETS and Path(choices.data).is_dir():
         base = Path(choices.data).resolve().parent
@@ -278,14 +242,9 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
         settings=Settings.from_env(),
     )
     notes.extend(data.notes)
-    check_scores(elaboration.network, data)
+    with pointing_into(program):
+        check_scores(elaboration.network, data)
     return Session(elaboration, settings, data, choices, spec, base_dir, tuple(notes))
-
-
-def _seen_from_outside(name: str) -> tuple[Hwc | None, int | None]:
-    """Give shape and classes of a data set that is known by name, without reading it."""
-    source = DATASETS.get(name)
-    return (source.shape, len(source.classes)) if source else (None, None)
 
 
 def check_scores(network: Network, data: PreparedData) -> None:
