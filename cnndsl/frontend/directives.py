@@ -77,7 +77,7 @@ class Directives(Lines):
         items = directive_words(line)
         match word:
             case "default":
-                self._default(line, env, flow)
+                self._set_default(line, env, flow)
             case "load":
                 self._load(items, words.span, env)
             case "freeze" | "unfreeze":
@@ -114,7 +114,7 @@ class Directives(Lines):
 
     # -------------------------------------------------------------- default
 
-    def _default(self, line: ast.Line, env: Env, flow: Flow) -> None:
+    def _set_default(self, line: ast.Line, env: Env, flow: Flow) -> None:
         """Read `default conv and depthwise: half, relu`."""
         if line.label is None:
             raise DiagnosticError(

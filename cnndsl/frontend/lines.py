@@ -206,14 +206,18 @@ def _is_rounded(number: ast.Number) -> bool:
 
 
 def resolution(expr: ast.Expr) -> float:
-    """Give how much the last written digit of a number counts: 0.1M of `3.2M`, 1 of `1728`."""
+    """Give how far off a rounded number may be: its last digit, or 1% where that is a zero.
+
+    `3.2M` stands for anything that rounds or is cut to it, `400K` for 401,408 too.
+    """
     if not isinstance(expr, ast.Number):
         return 1.0
     digits = expr.text.rstrip("KMGTiB%").replace("_", "").replace(",", "")
     _, _, fraction = digits.partition(".")
     shown = float(digits or 0)
     unit = expr.value / shown if shown else 1.0
-    return float(unit) * 10.0 ** -len(fraction)
+    last = float(unit) * 10.0 ** -len(fraction)
+    return max(last, abs(expr.value) / 100) if digits.endswith("0") and unit > 1 else last
 
 
 def _is_input(line: ast.Line, env: Env) -> bool:
