@@ -62,7 +62,11 @@ FORMATS = (
             r"|model\.(?:add|compile|fit|summary|build)\(|self\.\w+[ \t]*="
         ),
     ),
-    Format("a JSON file", "JSON", re.compile(r'\A\s*[{\[]\s*(?:"[^"\n]*"\s*[:,]|\{|\})')),
+    Format(
+        "a JSON file",
+        "JSON",
+        re.compile(r'\A\s*(?:\{\s*(?:"[^"\n]*"\s*:|\})|\[\s*(?:\{|"[^"\n]*"\s*,))'),
+    ),
     Format("a YAML file", "a YAML document", re.compile(r"\A(?:%YAML[^\n]*|---[ \t]*$)", re.M)),
     Format(
         "a YAML file",
