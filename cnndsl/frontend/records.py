@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from cnndsl.layers.base import Hwc, LayerKind, LayerSpec, ParameterSpec
 from cnndsl.layers.network import Input, Layer, Network
+from cnndsl.layers.weights import choose_inits
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
@@ -117,13 +118,14 @@ class NetworkBuilder:
 
     def finish(self, outputs: Mapping[str, Source], streams: Mapping[str, Source]) -> Network:
         """Give the network."""
-        return Network(
+        network = Network(
             self.name,
             tuple(Input(e.name, e.size, e.span) for e in self.entries),
             tuple(map(_layer, self.records)),
             {name: source.name for name, source in outputs.items()},
             {name: source.name for name, source in streams.items()},
         )
+        return choose_inits(network)
 
 
 def _layer(record: Record) -> Layer:
