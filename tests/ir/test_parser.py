@@ -62,7 +62,7 @@ BAD = {
         "reshape of f32[2] to [3]: 3 = 3 elements, not 2", 2, 7,
     ),
     "graph g { x = relu }": ("this is not the text of a graph: unexpected 'x = relu }'", 1, 11),
-    "graph g {\n %x = input {type=f32[2]}": ("the text of the graph ends too early", 2, 25),
+    "graph g {\n %x = input {type=f32[2]}": ("the text of the graph ends too early", 2, 26),
     "": ("the text of the graph ends too early", 1, 1),
     "graph g {} ~": ("this is not the text of a graph: unexpected '~'", 1, 12),
 }  # fmt: skip
