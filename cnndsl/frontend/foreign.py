@@ -53,10 +53,15 @@ FORMATS = (
     ),
     Format(
         "Python",
+        "a Python import",
+        _lines(r"from[ \t]+[\w.]+[ \t]+import\b[^\n]*"),
+        always=True,
+    ),
+    Format(
+        "Python",
         "a Python statement",
         _lines(
             r"import[ \t]+(?:torch|keras|tensorflow|numpy|jax|flax|os|sys)\b[^\n]*"
-            r"|from[ \t]+[\w.]+[ \t]+import\b[^\n]*"
             r"|(?:def|class)[ \t]+\w+[^\n{]*:[ \t]*$"
             r"|\w+[ \t]*=[ \t]*(?:\w+\.)*(?:Sequential|Model)\("
             r"|model\.(?:add|compile|fit|summary|build)\(|self\.\w+[ \t]*="
