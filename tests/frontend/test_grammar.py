@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ from lark import Tree
 
 from cnndsl.frontend import tables
 from cnndsl.frontend.failure import STRUCTURE_WORDS, TERMINALS
+from cnndsl.frontend.format import format_program
 from cnndsl.frontend.parse import machine, parse
 from cnndsl.frontend.tree import TreeBuilder
+from cnndsl.support.limits import DEFAULT_LIMITS
 from cnndsl.support.resources import resource_dir
 from tests.frontend.programs import EXAMPLES
 
@@ -127,3 +130,26 @@ def test_reading_does_not_change_the_tables() -> None:
     first = tables.read()
     tables.load(TreeBuilder())
     assert first == copy.deepcopy(tables.read())
+
+
+README = (resource_dir("grammars") / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", re.findall(r"```cnn\n(.*?)```", README, re.DOTALL))
+def test_the_description_shows_programs(text: str) -> None:
+    program = parse(text)
+    assert program.statements
+    assert parse(format_program(program)) == program
+
+
+def test_the_description_tells_the_limits() -> None:
+    limits = (
+        DEFAULT_LIMITS.tokens,
+        DEFAULT_LIMITS.bracket_depth,
+        DEFAULT_LIMITS.nesting,
+        DEFAULT_LIMITS.digits,
+        DEFAULT_LIMITS.name_chars,
+        DEFAULT_LIMITS.string_chars,
+    )
+    paragraph = README.partition("## Limits")[2]
+    assert all(f"{limit:,}" in paragraph for limit in limits)
