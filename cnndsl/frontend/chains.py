@@ -16,10 +16,11 @@ from cnndsl.frontend.heads import (
     PseudoHead,
     find_head,
 )
-from cnndsl.frontend.here import Here, text_of
+from cnndsl.frontend.here import text_of
 from cnndsl.frontend.layering import Layering
 from cnndsl.frontend.scope import BROKEN, Flow, Scope
 from cnndsl.frontend.strangers import unknown_head
+from cnndsl.frontend.values import show
 from cnndsl.support.diagnostics import DiagnosticError, error
 
 VALUES = (ast.Number, ast.Size, ast.ShapeLiteral, ast.Remark)
@@ -122,7 +123,15 @@ class Chains(Layering):
 
     def _alias(self, postfix: ast.Alias, flow: Flow, env: Env) -> Flow:
         self.label(postfix.name, flow, env)
+        self.stop_at(env, self.alias_text(postfix.name, env), flow)
         return flow
+
+    def alias_text(self, name: ast.Name | ast.Indexed, env: Env) -> str:
+        """Write an alias as `until` and messages name it: `c[5]`."""
+        if isinstance(name, ast.Indexed) and not isinstance(name.index, ast.ShapeLiteral):
+            value = self.evaluator(env, BROKEN).value(name.index[0])
+            return f"{text_of(name.target)}[{show(value)}]"
+        return text_of(name)
 
     def _expects(self, postfix: ast.Expects, flow: Flow, env: Env) -> Flow:
         if not flow.broken:
@@ -172,7 +181,8 @@ class Chains(Layering):
             case ast.Words():
                 if name is not None and len(name.names) > 1:
                     for label in name.names:
-                        flow = self._run_words(element, env, flow, replace_name(name, label), before)
+                        one = replace_name(name, label)
+                        flow = self._run_words(element, env, flow, one, before)
                     return flow
                 return self._run_words(element, env, flow, name, before)
             case ast.Parallel():
@@ -321,5 +331,3 @@ def _headless(words: ast.Words, name: Name) -> DiagnosticError:
         )
     )
 
-
-__all__ = ["Chains", "Here", "join"]

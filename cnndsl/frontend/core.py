@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import Here
-from cnndsl.frontend.records import Frame, Record, TooLarge
-from cnndsl.frontend.scope import BROKEN, Flow, Held, NetDef, Scope, Stream
+from cnndsl.frontend.records import Frame, Record, TooLargeError
+from cnndsl.frontend.scope import BROKEN, Flow, HeldError, LaterError, NetDef, Scope, Stream
 from cnndsl.frontend.values import Callee, ShapeValue, Value
+from cnndsl.layers.base import SettingValue
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, Label, Severity, error
 from cnndsl.support.limits import Limits
 from cnndsl.support.source import SourceFile, Span
 
 
-class Stopped(Exception):
-    """The layer behind `until` has been built; its frame ends here."""
+class Stopped(Exception):  # noqa: N818 - no error
+    """The layer behind `until` has been built; the use of its net ends here."""
 
-    def __init__(self, frame: Frame, flow: Flow) -> None:
-        """End `frame` with `flow`."""
-        super().__init__(frame.title)
-        self.frame = frame
+    def __init__(self, visit: Visit, flow: Flow) -> None:
+        """End `visit` with `flow`."""
+        super().__init__(visit.callee.name)
+        self.visit = visit
         self.flow = flow
 
 
@@ -57,8 +58,10 @@ class Visit:
     """The label or layer that it is cut behind."""
     patch: Patch | None = None
     """Its patch."""
+    outer: Visit | None = None
+    """The use of a net around it whose layers have the same names: `net x = vgg(v=D)`."""
     file: str = ""
-    """The file that it is written in, for files."""
+    """The file that it is written in, for messages."""
     given: Mapping[str, object] = field(default_factory=dict)
     """Values of the file's parameters."""
     changed: str = ""
@@ -103,6 +106,26 @@ class Env:
     def within(self, scope: Scope) -> Env:
         """Give the same place with other names."""
         return replace(self, scope=scope, depth=self.depth + 1)
+
+    def visits(self) -> Iterator[Visit]:
+        """Walk the uses of nets and files whose namespace this is, from the inside."""
+        visit = self.visit
+        while visit is not None:
+            yield visit
+            visit = visit.outer
+
+    def dropped(self, span: Span) -> bool:
+        """Drop an assertion behind a change of the net that it belongs to; False if there is none.
+
+        Assertions of a patch itself are never dropped.
+        """
+        for visit in self.visits():
+            patch = visit.patch.body.span if visit.patch is not None else None
+            own = patch is not None and patch.file == span.file and _holds(patch, span)
+            if (visit.changed or visit.until) and not own:
+                visit.dropped.append(span)
+                return True
+        return False
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -162,6 +185,8 @@ class Core(ABC):
         self.steps = 0
         self.missing: list[tuple[str, str, Span]] = []
         self.shared: dict[NetDef, Frame] = {}
+        self.visits: list[Visit] = []
+        self.last_words: ast.Words | None = None
 
     # -------------------------------------------------------------- the parts
 
@@ -208,6 +233,10 @@ class Core(ABC):
         """Give the number of classes when the program does not say it."""
 
     @abstractmethod
+    def score(self, given: dict[str, SettingValue]) -> None:
+        """Give a bare FC at the end of a program as many neurons as the data have classes."""
+
+    @abstractmethod
     def free_count(self, name: ast.Name, env: Env) -> int | None:
         """Give the value of a repetition count N, M or K that nothing binds."""
 
@@ -242,9 +271,9 @@ class Core(ABC):
 
         def shape() -> Value:
             if flow.broken:
-                raise Held
+                raise HeldError
             if flow.size is None:
-                raise Held if not flow.streams and not env.whole else _no_shape(flow, env)
+                raise HeldError if not flow.streams and not env.whole else _no_shape(flow, env)
             return ShapeValue(flow.size)
 
         names = {"shape": shape, **(special or {})}
@@ -263,20 +292,22 @@ class Core(ABC):
         """Run an action; an error in it is reported and breaks the stream."""
         try:
             return action()
-        except TooLarge:
+        except TooLargeError:
             raise
         except DiagnosticError as problem:
             self.sources.update(problem.sources)
             self.reports.add(*problem.diagnostics)
             return BROKEN
-        except Held:
+        except HeldError:
             return BROKEN
+        except LaterError as later:
+            return self.unavailable(later.word, later.what, later.span)
 
     def step(self, env: Env, span: Span) -> None:
-        """Count one element; raises `TooLarge` when there are far more than layers allowed."""
+        """Count one element; raises `TooLargeError` when there are far more than layers allowed."""
         self.steps += 1
         if self.steps > 4 * self.limits.max_layers:
-            raise TooLarge(
+            raise TooLargeError(
                 error(
                     "E0602",
                     f"this program takes over {4 * self.limits.max_layers:,} steps to unroll",
@@ -285,7 +316,7 @@ class Core(ABC):
                 )
             )
         if env.depth > self.limits.instance_depth:
-            raise TooLarge(
+            raise TooLargeError(
                 error(
                     "E0604",
                     f"blocks, nets and groups are nested more than "
@@ -326,6 +357,13 @@ class Core(ABC):
                 notes=tuple(f"{what}: {', '.join(names)}" for what, names in kinds.items()),
             )
         )
+
+
+def _holds(outer: Span, inner: Span) -> bool:
+    return (outer.line, outer.column) <= (inner.line, inner.column) and (
+        inner.end_line,
+        inner.end_column,
+    ) <= (outer.end_line, outer.end_column)
 
 
 def _last_pairs(path: tuple[str, ...]) -> list[tuple[str, str]]:

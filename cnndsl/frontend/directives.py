@@ -14,7 +14,7 @@ from cnndsl.frontend.lines import Lines, through_names
 from cnndsl.frontend.paths import check_path
 from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.records import Frame, Record
-from cnndsl.frontend.scope import BROKEN, NOTHING, Flow, NetDef, Scope
+from cnndsl.frontend.scope import BROKEN, NOTHING, Flow, NetDef, Scope, Stream
 from cnndsl.frontend.words import WordReader
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.limits import Limits
@@ -137,7 +137,7 @@ class Directives(Lines):
                 continue
             head = find_head([item], env.scope)
             if not isinstance(head, LayerHead):
-                known = [k for k in near(text_of(item), layer_words(), limit=1)]
+                known = near(text_of(item), layer_words(), limit=1)
                 raise DiagnosticError(
                     error(
                         "E0201",
@@ -198,7 +198,7 @@ class Directives(Lines):
             raise DiagnosticError(
                 error("E0213", "`output` takes names of streams", span)
             )
-        streams = []
+        streams: list[Stream] = []
         broken = False
         for item in named:
             found = here.flow(item)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.records import Frame, NetworkBuilder, TooLarge
-from cnndsl.frontend.scope import Held
+from cnndsl.frontend.records import Frame, NetworkBuilder, TooLargeError
+from cnndsl.frontend.scope import HeldError
 from cnndsl.frontend.statements import Claimed, Statements
 from cnndsl.frontend.values import Value
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
@@ -28,11 +28,11 @@ class Endings(Statements):
                 continue
             try:
                 found = self._judged(claimed)
-            except TooLarge:
+            except TooLargeError:
                 raise
             except DiagnosticError as problem:
                 self.reports.add(*problem.diagnostics)
-            except Held:
+            except HeldError:
                 continue
             else:
                 if found is not None:
@@ -43,9 +43,7 @@ class Endings(Statements):
         special = measures(env.frame)
         if self.evaluator(env, claimed.flow, special=special).truth(node.test):
             return None
-        visit = env.visit
-        if visit is not None and (visit.changed or visit.until):
-            visit.dropped.append(node.span)
+        if env.dropped(node.span):
             return None
         used = [name for name in special if name in set(_names(node.test))]
         source = self.sources.get(node.span.file)

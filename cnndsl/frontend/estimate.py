@@ -23,7 +23,7 @@ class Estimate:
         self.way: list[str] = []
 
     def check(self, statements: Sequence[ast.Statement]) -> None:
-        """Raise `TooLarge` E0602 if the statements make too many layers."""
+        """Raise `TooLargeError` E0602 if the statements make too many layers."""
         self._statements(statements, {})
 
     def _statements(

@@ -46,7 +46,7 @@ def explain(
             place = streams[int(name)].span if int(name) < len(streams) else span
             related.append(Label(place, text))
         else:
-            related += [label for label in reading.said(name, text)]
+            related += reading.said(name, text)
     message = problem.message
     label = problem.label
     match problem.code:
@@ -91,8 +91,8 @@ def several_streams(reading: Reading, streams: Sequence[Stream], flow: Flow) -> 
     least, most = reading.kind.inputs
     takes = counted(most if most is not None else least, "stream")
     sizes = [s.size for s in streams]
-    shown = " and ".join(filter(None, [", ".join(map(show_size, sizes[:-1])), show_size(sizes[-1])]))
-    related = ()
+    shown = f"{', '.join(map(show_size, sizes[:-1]))} and {show_size(sizes[-1])}"
+    related: tuple[Label, ...] = ()
     if flow.span is not None and flow.span != reading.head:
         related = (Label(flow.span, shown),)
     return DiagnosticError(
@@ -219,7 +219,9 @@ def wrong_size(
     source = stream.source
     said = "x".join("?" if d is None else str(d) for d in wanted)
     what = "this" if not isinstance(source, Record) else _named(source)
-    related, notes, helps = (), list[str](), list[str]()
+    related: tuple[Label, ...] = ()
+    notes: list[str] = []
+    helps: list[str] = []
     culprit = _culprit(source, literal) if isinstance(source, Record) else None
     if culprit is not None:
         place = _clause_span(culprit)

@@ -12,8 +12,9 @@ from cnndsl.frontend.values import Callee, Symbol
 from cnndsl.layers.base import LAYERS, LayerKind, find_layer
 
 FILLERS = frozenset(
-    "filters filter neurons neuron units unit at applied with of layer a an and the by size".split()
-)
+    ("filters", "filter", "neurons", "neuron", "units", "unit", "at", "applied", "with", "of",
+     "layer")
+)  # fmt: skip
 """Words that mean nothing between the words of a layer."""
 
 PSEUDO = frozenset(("input", "from", "id", "output"))

@@ -110,7 +110,7 @@ class Loader:
         if not target.exists():
             raise DiagnosticError(
                 error(
-                    "E0618",
+                    "E0619",
                     f"there is no file `{node.path.value}`",
                     node.path.span,
                     label=f"looked for {_shown(importer, node.path.value)}",

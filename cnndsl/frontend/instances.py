@@ -25,7 +25,6 @@ from cnndsl.frontend.scope import (
 )
 from cnndsl.frontend.values import Callee, show
 from cnndsl.support.diagnostics import DiagnosticError, error, note
-from cnndsl.support.source import Span
 
 
 class Instances(Params):
@@ -160,12 +159,11 @@ class Instances(Params):
         inner = Env(scope, frame, visit, None, env.depth + 1, whole=False, merging=merging)
         inner = replace(inner, instance=env.instance)
         self.step(inner, visit.span)
-        made = self._contained(visit, inner, lambda flow: self._net_body(net, inner, flow))
-        self.shared.setdefault(net, frame)
-        if visit.patch is not None:
-            self.finish_patch(visit.patch, inner)
-        self._export(f"{net.name}.", scope, env)
-        return made
+        try:
+            return self._contained(visit, inner, lambda flow: self._net_body(net, inner, flow))
+        finally:
+            self.shared.setdefault(net, frame)
+            self._export(f"{net.name}.", scope, env)
 
     def _net_body(self, net: NetDef, env: Env, flow: Flow) -> Flow:
         node = net.node
@@ -191,12 +189,18 @@ class Instances(Params):
         try:
             made = body(flow)
         except Stopped as stop:
-            if stop.frame is not env.frame:
+            if stop.visit is not visit:
                 raise
-            return stop.flow.brought_by(visit.span)
+            made = stop.flow
+        else:
+            self._check_cut(visit, made, env)
+        if visit.patch is not None:
+            self.finish_patch(visit.patch, env)
+        return made.brought_by(visit.span)
+
+    def _check_cut(self, visit: Visit, made: Flow, env: Env) -> None:
         if visit.until is not None and not made.broken:
             raise self._no_such_cut(visit, env)
-        return made.brought_by(visit.span)
 
     def _no_such_cut(self, visit: Visit, env: Env) -> DiagnosticError:
         assert visit.until is not None
@@ -215,9 +219,9 @@ class Instances(Params):
 
     def stop_at(self, env: Env, name: str, flow: Flow) -> None:
         """End the frame here if this is what it is cut behind."""
-        visit = env.visit
-        if visit is not None and visit.until == name and not flow.broken:
-            raise Stopped(env.frame, flow)
+        for visit in env.visits():
+            if visit.until == name and not flow.broken:
+                raise Stopped(visit, flow)
 
     def _export(self, prefix: str, inner: Scope, outer: Env) -> None:
         """Let labels of a net be named from outside: `trunk.c[5]`."""
@@ -235,17 +239,15 @@ class Instances(Params):
         scope = Scope()
         given = self._file_arguments(file, arguments, env)
         visit.file = file.program.source.name
+        visit.outer = env.visit if env.merging else None
         visit.given = given
         frame = env.frame if env.merging else self._frame(file.name, env, None)
         inner = Env(scope, frame, visit, env.instance, env.depth + 1, whole=not visit.fed)
         self.step(inner, visit.span)
-        made = self._contained(
-            visit, inner, lambda flow: self.run_program(file, inner, flow)
-        )
-        if visit.patch is not None:
-            self.finish_patch(visit.patch, inner)
-        self._export("" if env.merging else f"{file.name}.", scope, env)
-        return made
+        try:
+            return self._contained(visit, inner, lambda flow: self.run_program(file, inner, flow))
+        finally:
+            self._export("" if env.merging else f"{file.name}.", scope, env)
 
     def _file_arguments(
         self, file: FileDef, arguments: Sequence[ast.Argument], env: Env
@@ -289,17 +291,25 @@ class Instances(Params):
                         label=f"did you mean `{close[0]}`?" if close else "",
                     )
                 )
-        if visit.dropped:
+        if visit.patch is not None or visit.fed or visit.until:
+            self.visits.append(visit)
+
+    def note_dropped(self) -> None:
+        """Say which assertions were dropped behind changes of nets."""
+        for visit in self.visits:
+            if not visit.dropped:
+                continue
             count = len(visit.dropped)
-            verb = "assertion does" if count == 1 else "assertions do"
+            verb = "assertions do not hold and were"
+            if count == 1:
+                verb = "assertion does not hold and was"
             places = ", ".join(f"line {span.line}" for span in visit.dropped[:12])
             self.reports.add(
                 note(
                     "N0006",
-                    f"`{visit.callee.name}` is changed from {visit.changed} on: {count} {verb} "
-                    "not hold behind it and were dropped",
+                    f"`{visit.callee.name}` {_change(visit)}: {count} {verb} dropped",
                     visit.span,
-                    notes=(f"{visit.file}: {places}",),
+                    notes=(f"{visit.dropped[0].file}: {places}",),
                 )
             )
 
@@ -320,6 +330,12 @@ def input_line(line: ast.Line) -> bool:
     first = words.items[0]
     target = first.target if isinstance(first, ast.Indexed | ast.Call) else first
     return isinstance(target, ast.Name) and target.text.casefold() == "input"
+
+
+def _change(visit: Visit) -> str:
+    if visit.changed:
+        return f"is changed from {visit.changed} on"
+    return f"is cut behind {visit.until}"
 
 
 def _no_patch(callee: Callee, words: ast.Words) -> DiagnosticError:

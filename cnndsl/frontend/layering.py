@@ -69,6 +69,8 @@ class Layering(Core):
         self._check_count(reading, streams, flow)
         given, activation = self._with_defaults(reading, env)
         self._infer(reading, given)
+        if words is self.last_words and reading.kind.name == "fc" and env.visit is None:
+            self.score(given)
         try:
             settings = reading.kind.complete(given, bare=reading.bare, pools=env.frame.pools)
         except LayerError as problem:

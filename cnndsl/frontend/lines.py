@@ -12,8 +12,7 @@ from cnndsl.frontend.here import text_of
 from cnndsl.frontend.instances import Instances, input_line
 from cnndsl.frontend.naming import label_text
 from cnndsl.frontend.records import Record
-from cnndsl.frontend.scope import BROKEN, Flow, Scope
-from cnndsl.frontend.values import show
+from cnndsl.frontend.scope import Flow, Scope
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
 from cnndsl.support.source import Span
 
@@ -50,16 +49,15 @@ class Lines(Instances):
 
     def _patched(self, line: ast.Line, env: Env) -> tuple[ast.Line, Scope] | None:
         """Give the line that a patch puts in this one's place, and where its names live."""
-        patch = env.visit.patch if env.visit is not None else None
-        if patch is None or env.visit is None or line.span.file != env.visit.file:
-            return None
         label = "input" if input_line(line) else label_text(line.label) if line.label else ""
         key = label.casefold() if label.casefold() == "input" else label
-        if key not in patch.lines or not label:
-            return None
-        patch.used.add(key)
-        env.visit.changed = env.visit.changed or label
-        return patch.lines[key], patch.scope
+        for visit in env.visits():
+            patch = visit.patch
+            if patch is not None and label and key in patch.lines:
+                patch.used.add(key)
+                visit.changed = visit.changed or label
+                return patch.lines[key], patch.scope
+        return None
 
     def _plain(self, line: ast.Line, env: Env, flow: Flow) -> Flow:
         names = self._names(line, env)
@@ -97,9 +95,8 @@ class Lines(Instances):
     def _cut_name(self, line: ast.Line, env: Env) -> str:
         assert line.label is not None
         first = line.label.items[0]
-        if isinstance(first, ast.Indexed) and not isinstance(first.index, ast.ShapeLiteral):
-            value = self.evaluator(env, BROKEN).value(first.index[0])
-            return f"{text_of(first.target)}[{show(value)}]"
+        if isinstance(first, ast.Indexed):
+            return self.alias_text(first, env)
         if isinstance(first, ast.Through):
             return through_names(first)[-1]
         return label_text(line.label)

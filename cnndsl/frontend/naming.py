@@ -69,6 +69,8 @@ class Naming(Chains):
         if visit is not None and visit.fed:
             return self._fed(visit, name, size, words.span)
         if size is None:
+            if name is not None:
+                self.label(ast.Name(name, span=words.span), BROKEN, env)
             return self.unavailable("input of a free size", "sizes known at a run only", words.span)
         builder = env.frame.builder
         full = env.frame.prefix + (name or ONLY_INPUT)
@@ -189,11 +191,8 @@ class Naming(Chains):
         )
         if fits(flow.streams[0].size, wanted):
             return
-        visit = env.visit
-        if visit is not None and visit.changed and shape.span.file == visit.file:
-            visit.dropped.append(shape.span)
-            return
-        raise wrong_size(flow.streams[0], wanted, shape, env)
+        if not env.dropped(shape.span):
+            raise wrong_size(flow.streams[0], wanted, shape, env)
 
     def _dim(self, value: Value, span: Span) -> int:
         if isinstance(value, float) and value.is_integer():
@@ -257,4 +256,3 @@ def _taken(name: str, span: Span, known: Span) -> DiagnosticError:
     )
 
 
-__all__ = ["BROKEN", "Naming", "fits", "label_text", "show_literal"]

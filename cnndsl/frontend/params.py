@@ -87,9 +87,10 @@ class Params(Naming):
                 found = self._resolve(binding, env, given, source)
             except DiagnosticError as problem:
                 self.reports.add(*problem.diagnostics)
-                found = self._fallback(binding, env, source)
-            if found is None:
-                continue
+                usual = self._fallback(binding, env, source)
+                if usual is None:
+                    continue
+                found = usual
             env.scope.bind(binding.name.text, found.value, binding.name.span)
             if own:
                 self.params[found.name] = found

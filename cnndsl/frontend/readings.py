@@ -58,7 +58,7 @@ def read_setting(kind: LayerKind, clause: Clause, value: Value, span: Span) -> S
             Takes.SHAPE: "a size in brackets",
             Takes.STREAM: "the name of a stream",
         }[clause.takes]
-        helps = ()
+        helps: tuple[str, ...] = ()
         if isinstance(value, float) and clause.takes in (Takes.COUNT, Takes.WHOLE):
             helps = ("`round(..)`, `floor(..)` or `ceil(..)` make it whole",)
         raise DiagnosticError(

@@ -14,7 +14,7 @@ from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
 
 
-class TooLarge(DiagnosticError):
+class TooLargeError(DiagnosticError):
     """The network has outgrown a limit; nothing more is elaborated."""
 
 
@@ -88,7 +88,7 @@ class NetworkBuilder:
     """Outputs that the program names."""
 
     def charge(self, span: Span) -> None:
-        """Count one more layer; raises `TooLarge` E0602."""
+        """Count one more layer; raises `TooLargeError` E0602."""
         if len(self.records) >= self.limits.max_layers:
             raise too_many_layers(self.limits.max_layers, self.limits, span)
 
@@ -229,9 +229,9 @@ def check_tensors(name: str, shapes: Sequence[tuple[int, ...]], limits: Limits, 
 
 def too_many_layers(
     least: int, limits: Limits, span: Span, *, label: str = "", notes: tuple[str, ...] = ()
-) -> TooLarge:
+) -> TooLargeError:
     """Say that a network is too large to build."""
-    return TooLarge(
+    return TooLargeError(
         error(
             "E0602",
             f"this network would have over {least:,} layers; the limit is {limits.max_layers:,}",

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from cnndsl.frontend.readings import Reading
 
 
-class Held(Exception):
+class LaterError(Exception):
+    """A word of the language that this version cannot build yet."""
+
+    def __init__(self, word: str, what: str, span: Span) -> None:
+        """Remember `word`, and `what` it belongs to."""
+        super().__init__(word)
+        self.word = word
+        self.what = what
+        self.span = span
+
+
+class HeldError(Exception):
     """An earlier error on the same stream makes it impossible to go on; it was reported."""
 
 

@@ -177,8 +177,6 @@ class Statements(Directives):
                 name = statement.variable
                 inner.scope.bind(name.text, value, name.span)
             flow = self.run_statements(statement.body.statements, inner, flow)
-            if flow.broken:
-                break
         if statement.expects is not None and not flow.broken:
             self.expect(flow, statement.expects, env)
         return flow
@@ -189,9 +187,7 @@ class Statements(Directives):
             yield from range(self.turns(statement.range, env, flow))
             return
         value = self.evaluator(env, flow).value(statement.range)
-        if isinstance(value, RangeValue) and value.is_whole:
-            yield from value
-        elif isinstance(value, tuple):
+        if isinstance(value, tuple) or (isinstance(value, RangeValue) and value.is_whole):
             yield from value
         elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             yield from range(value)

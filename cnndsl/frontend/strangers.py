@@ -6,14 +6,20 @@ from collections.abc import Sequence
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.closeness import is_close, near
-from cnndsl.frontend.heads import UNAVAILABLE, LayerHead, find_head, layer_words, plain
+from cnndsl.frontend.heads import LayerHead, find_head, layer_words, plain
 from cnndsl.frontend.here import Here, no_stream, text_of
 from cnndsl.frontend.readings import Reading
-from cnndsl.frontend.scope import Scope
+from cnndsl.frontend.scope import LaterError, Scope
 from cnndsl.frontend.values import Callee, Value, kind_of
 from cnndsl.layers.base import LAYERS, LayerKind
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span
+
+LATER = {
+    ("softmax", "pairs"): "region layers",
+    ("concat", "axis"): "recurrent layers",
+}
+"""Arguments of later versions, and what they belong to."""
 
 VALUES = (ast.Number, ast.Size, ast.ShapeLiteral)
 
@@ -191,9 +197,8 @@ def stranger_stream(here: Here, item: ast.Name) -> DiagnosticError:
     return no_stream(here, item.text, item)
 
 
-def unavailable_word(word: str) -> bool:
-    """Tell whether a word names something of a later version."""
-    return word.casefold() in UNAVAILABLE
-
-
-__all__ = ["Here", "stranger", "stranger_stream", "unavailable_word", "unknown_head"]
+def refuse_later(kind: LayerKind, name: ast.Name) -> None:
+    """Raise `LaterError` for an argument that the layer will have in a later version."""
+    what = LATER.get((kind.name, name.text.casefold()))
+    if what is not None:
+        raise LaterError(f"{kind.name}({name.text})", what, name.span)

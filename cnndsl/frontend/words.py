@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.heads import FILLERS, LayerHead, MissingHead, find_head
+from cnndsl.frontend.heads import FILLERS, LayerHead, find_head
+from cnndsl.frontend.here import Here
 from cnndsl.frontend.readings import Reading, read_setting
-from cnndsl.frontend.scope import Flow, Held
-from cnndsl.frontend.strangers import Here, stranger, stranger_stream
+from cnndsl.frontend.strangers import refuse_later, stranger, stranger_stream
 from cnndsl.frontend.values import SizeValue, Symbol, Value, kind_of
 from cnndsl.layers.base import Clause, LayerError, LayerKind, Takes, find_layer
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.source import Span
-
-BARE = (ast.Number, ast.Size)
 
 
 @dataclass(slots=True)
@@ -196,8 +194,6 @@ class WordReader:
 
     def _bare(self, value: Value, span: Span) -> None:
         """Let a value go to the next clause of the order that takes it."""
-        if isinstance(value, Flow):  # pragma: no cover - flows are no values
-            raise Held
         targets = [self.current] if self.current is self.reading else [self.current, self.reading]
         for target in targets:
             clause = _place(target, value)
@@ -270,6 +266,7 @@ class WordReader:
 
     def _positional(self, expr: ast.Expr) -> None:
         if isinstance(expr, ast.Name) and self.here.scope.value(expr.text) is None:
+            refuse_later(self.reading.kind, expr)
             clause = self.reading.kind.clause(expr.text)
             if clause is not None and clause.takes is Takes.FLAG:
                 self._give(self.reading, clause, True, expr.span)
@@ -306,6 +303,7 @@ class WordReader:
             return
         clause = kind.clause(name.text)
         if clause is None:
+            refuse_later(kind, name)
             raise stranger(self.here, self.reading, (name,))
         span = name.span.to(expr.span)
         if clause.takes is Takes.WORD and isinstance(expr, ast.Name):
@@ -394,6 +392,3 @@ def layer_error(problem: LayerError, reading: Reading, span: Span) -> Diagnostic
             helps=problem.helps,
         )
     )
-
-
-__all__ = ["LayerHead", "MissingHead", "WordReader", "layer_error"]

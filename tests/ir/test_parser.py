@@ -75,6 +75,6 @@ def test_what_cannot_be_read_is_told_with_its_place(text: str) -> None:
         parse_graph(text)
     (found,) = caught.value.diagnostics
     assert message in found.message
-    assert found.code == "E0603"
+    assert found.code == "E0650"
     assert found.span is not None
     assert (found.span.line, found.span.column) == (line, column)
