@@ -6,7 +6,7 @@ Arrays are random and seeded, and exact in float32, so that every precision sees
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ from cnndsl.plan.memory import make_plan
 
 Arrays = Mapping[str, Array]
 """Arrays by the name of an input, a parameter or an output."""
+
+ROUNDOFF = {DType.F64: 2.0**-53, DType.F32: 2.0**-24}
+"""The relative error of rounding one number."""
 
 SLACK = 16
 """How far the bound lies above the expected rounding; see `bound`."""
@@ -45,7 +48,7 @@ class Outcome:
     error: float
     """The largest relative error of all outputs and updates."""
     worst: str
-    """Where it is."""
+    """The output, or the parameter whose update, is that far off."""
     bound: float
     """What it may be."""
     first: str = ""
@@ -95,8 +98,8 @@ class Reference:
         by about u * (sum of sqrt(K) over all ops). The bound is `SLACK` times that: room for
         layers that cancel, and still orders of magnitude below what a wrong border pixel does.
         """
-        unit = float(np.finfo(dtype.numpy).eps) / 2
-        return SLACK * unit * sum(_roundings(self.graph, node) for node in self.graph.nodes())
+        roundings = sum(_roundings(self.graph, node) for node in self.graph.nodes())
+        return SLACK * ROUNDOFF[dtype] * roundings
 
 
 def _roundings(graph: Graph, node: Node[Any]) -> float:
@@ -147,9 +150,7 @@ def compare(
     errors = {
         name: relative_error(outputs[name], reference.values[value])
         for name, value in reference.graph.outputs.items()
-    } | {
-        f"update of {name}": error for name, error in _update_errors(reference, state, dtype)
-    }
+    } | {str(name): error for name, error in _update_errors(reference, state, dtype)}
     worst = max(errors, key=errors.__getitem__, default="nothing")
     error = errors.get(worst, 0.0)
     first = "" if error <= bound else _first_difference(reference, optimized, backend, bound)
@@ -184,7 +185,7 @@ def _update_errors(
     Rounding of the parameter itself is allowed for. A gradient that all but cancels (a bias before
     a batch norm) is measured against a thousandth of the largest gradient, number by number.
     """
-    unit = float(np.finfo(dtype.numpy).eps)
+    unit = 2 * ROUNDOFF[dtype]
     moved = {
         name: reference.values[value] - reference.feeds[name]
         for name, value in reference.graph.updates.items()
@@ -226,7 +227,3 @@ def _first_difference(
 def _place(node: Node[Any]) -> str:
     span = node.origin.span
     return f"%{node.id}" + (f" ({span.file}:{span.line})" if span is not None else "")
-
-
-Progress = Callable[[str], None]
-"""Is told what is being worked on."""

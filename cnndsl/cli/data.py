@@ -59,10 +59,10 @@ def list_(*, as_json: bool, data_dir: Path | None) -> None:
 @json_option
 def get(*, name: str, folder: Path | None, as_json: bool) -> None:
     """Download a data set's published files; hashes are checked, nothing is half written."""
-    from cnndsl.data.download import download
+    from cnndsl.data.download import fetch
 
     if not is_terminal(sys.stderr):
-        paths = download(name, folder=folder)
+        paths = list(fetch(name, folder=folder))
     else:
         paths = _download_with_bars(name, folder)
     if as_json:
@@ -75,7 +75,7 @@ def get(*, name: str, folder: Path | None, as_json: bool) -> None:
 def _download_with_bars(name: str, folder: Path | None) -> list[Path]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
-    from cnndsl.data.download import download
+    from cnndsl.data.download import fetch
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     tasks: dict[str, TaskID] = {}
@@ -86,4 +86,4 @@ def _download_with_bars(name: str, folder: Path | None) -> list[Path]:
                 tasks[file] = bars.add_task(file, total=total)
             bars.update(tasks[file], completed=done)
 
-        return list(download(name, folder=folder, progress=show))
+        return list(fetch(name, folder=folder, progress=show))

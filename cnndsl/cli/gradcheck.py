@@ -31,15 +31,27 @@ COLUMNS = (
 @program_argument
 @reading_options
 @click.option(
-    "--samples", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+    "--samples",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    metavar="N",
     help="Numbers of each parameter that are moved, evenly spaced.",
 )
 @click.option(
-    "--batch", type=click.IntRange(1, 4096), default=2, show_default=True, metavar="N",
+    "--batch",
+    type=click.IntRange(1, 4096),
+    default=2,
+    show_default=True,
+    metavar="N",
     help="Images of a run.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="N",
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
     help="Where the random numbers come from.",
 )
 @json_option

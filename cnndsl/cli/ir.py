@@ -74,9 +74,7 @@ def ir(
         click.echo(print_graph(graph, origins=origins), nl=False)
 
 
-def chosen_passes(
-    wanted: Wanted, after: str | None, without: tuple[str, ...]
-) -> dict[str, Pass]:
+def chosen_passes(wanted: Wanted, after: str | None, without: tuple[str, ...]) -> dict[str, Pass]:
     """Give the passes up to `after`, those in `without` left out; usage errors for unknown ones."""
     usual = labelled(wanted.passes)
     names = {each.name: each for each in usual.values()}

@@ -17,9 +17,13 @@ from cnndsl.cli.options import param_option, parameters
 if TYPE_CHECKING:
     from cnndsl.frontend import ast
     from cnndsl.frontend.elaborate import Elaboration
+    from cnndsl.layers.base import Hwc
     from cnndsl.support.limits import Limits
 
 F = TypeVar("F", bound=Callable[..., object])
+
+USUAL_DATA = "digits"
+"""The data set whose sizes hold if nothing is said: the one that `cnndsl run` then trains on."""
 
 STANDARD_INPUT = "-"
 """The PROGRAM that is read from stdin."""
@@ -35,6 +39,8 @@ class Reading:
     """Layers that a network may have; nothing for the usual limit."""
     allow_paths: tuple[Path, ...] = ()
     """Folders outside the program's own that it may name files in."""
+    data: str | None = None
+    """The data set whose sizes a program takes that says none; nothing for the built-in one."""
 
     @property
     def limits(self) -> Limits:
@@ -49,7 +55,7 @@ class Reading:
 
 
 def reading_options(command: F) -> F:
-    """Add `-p`, `--max-layers` and `--allow-path`; the command gets them as `reading`."""
+    """Add `-p`, `--data`, `--max-layers`, `--allow-path`; the command gets them as `reading`."""
 
     @functools.wraps(command)
     def gathered(
@@ -57,9 +63,11 @@ def reading_options(command: F) -> F:
         params: tuple[str, ...],
         max_layers: int | None,
         allow_paths: tuple[Path, ...],
+        data: str | None,
         **rest: object,
     ) -> object:
-        return command(reading=Reading(parameters(params), max_layers, allow_paths), **rest)
+        reading = Reading(parameters(params), max_layers, allow_paths, data)
+        return command(reading=reading, **rest)
 
     for option in (
         click.option(
@@ -75,6 +83,12 @@ def reading_options(command: F) -> F:
             type=click.IntRange(min=1),
             metavar="N",
             help="Raise the limit of 100,000 layers, for a file you trust.",
+        ),
+        click.option(
+            "--data",
+            metavar="NAME",
+            help="Whose image size and classes hold where the program says none.  "
+            "[default: digits]",
         ),
         param_option,
     ):
@@ -108,9 +122,12 @@ def load_program(name: str, reading: Reading, *, quiet: bool = False) -> Elabora
     from cnndsl.frontend.elaborate import elaborate
 
     program, base_dir = read_program(name, reading)
+    size, classes = sizes_of_data(reading.data)
     elaboration = elaborate(
         program,
         params=reading.params,
+        input_size=size,
+        classes=classes,
         limits=reading.limits,
         base_dir=base_dir,
         allow_paths=reading.allow_paths,
@@ -118,3 +135,18 @@ def load_program(name: str, reading: Reading, *, quiet: bool = False) -> Elabora
     if not quiet:
         show_diagnostics(elaboration.notes, elaboration.sources)
     return elaboration
+
+
+def sizes_of_data(name: str | None) -> tuple[Hwc | None, int | None]:
+    """Give image size and number of classes of a data set, without opening it.
+
+    Nothing is known of a folder of images; `DataError` for what is neither.
+    """
+    from cnndsl.data import DATASETS, open_dataset
+
+    if name is not None and name not in DATASETS:
+        if not Path(name).is_dir():
+            open_dataset(name)  # raises, with the names that are known
+        return None, None
+    source = DATASETS[name or USUAL_DATA]
+    return source.shape, len(source.classes)

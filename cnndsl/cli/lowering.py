@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -85,9 +86,7 @@ def graph_options(command: F) -> F:
             metavar="N",
             help="Images of a run.",
         ),
-        click.option(
-            "--train", is_flag=True, help="The training step instead of inference."
-        ),
+        click.option("--train", is_flag=True, help="The training step instead of inference."),
     ):
         gathered = option(gathered)
     return gathered  # type: ignore[return-value]
@@ -109,10 +108,9 @@ def choose_pass(name: str, known: Mapping[str, object], *, option: str) -> str:
     if name in known:
         return name
     close = nearest(name, known)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    raise click.BadParameter(
-        f"there is no pass {name!r} here.{hint} Known: {', '.join(known)}.", param_hint=option
-    )
+    hint = f"; did you mean {close[0]}?" if close else ""
+    listed = textwrap.fill(f"there are {', '.join(known)}", 80, break_on_hyphens=False)
+    raise click.BadParameter(f"there is no pass {name!r} here{hint}\n{listed}", param_hint=option)
 
 
 def complete_pass(

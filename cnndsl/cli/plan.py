@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("step", right=True),
     Column("node", wraps=True),
-    Column("op"),
+    Column("op", wraps=True),
     Column("reads", wraps=True),
     Column("writes", wraps=True),
     Column("bytes", right=True),
@@ -61,11 +62,12 @@ def plan(
     if as_json:
         emit_json(record(made))
         return
+    width = terminal_width()
     click.echo(table(made))
     click.echo("")
-    click.echo(summary(made))
+    click.echo("\n".join(textwrap.fill(line, width) for line in summary(made).split("\n")))
     click.echo("")
-    click.echo(chart(made, width=terminal_width()))
+    click.echo(chart(made, width=width))
 
 
 def table(made: Plan) -> str:

@@ -38,9 +38,7 @@ WIDE = (
 @click.command()
 @program_argument
 @reading_options
-@click.option(
-    "--wide", is_flag=True, help="Also weights, activations, receptive fields and lines."
-)
+@click.option("--wide", is_flag=True, help="Also weights, activations, receptive fields and lines.")
 @json_option
 def summary(*, program: str, reading: Reading, wide: bool, as_json: bool) -> None:
     """Show the size, parameters and multiply-adds of every layer, for one image.
@@ -69,15 +67,22 @@ class Row:
     """The layer."""
     last: str
     """The layer whose result the row gives: the layer itself, or its last activation."""
+    layer: str
+    """The layer as a program writes it."""
     activations: tuple[str, ...]
     """Those activations as a program writes them."""
     reads: tuple[str, ...]
-    """What it reads, where that is not simply the row before."""
+    """The rows that it reads, by name, where that is not simply the row before."""
+
+    @property
+    def name(self) -> str:
+        """What the row is called: its layer's name."""
+        return self.report.name
 
     @property
     def words(self) -> str:
         """The layer and its activations as a program writes them."""
-        return ", ".join((self.report.words, *self.activations))
+        return ", ".join((self.layer, *self.activations))
 
 
 def rows(network: Network, analysis: Analysis) -> Iterator[Row]:
@@ -86,6 +91,7 @@ def rows(network: Network, analysis: Analysis) -> Iterator[Row]:
     for layer in network.layers:
         for name in layer.inputs:
             reads[name] = reads.get(name, 0) + 1
+    owners: dict[str, str] = {}
     current: Row | None = None
     for report in analysis.layers:
         if (
@@ -95,16 +101,27 @@ def rows(network: Network, analysis: Analysis) -> Iterator[Row]:
             and _is_activation(network, report)
             and reads[current.last] == 1
         ):
-            activations = (*current.activations, report.words)
+            activations = (*current.activations, said(network, report))
             current = replace(current, last=report.name, activations=activations)
+            owners[report.name] = current.name
             continue
         if current is not None:
             yield current
         before = (current.last,) if current is not None else ()
         elsewhere = report.inputs if report.inputs != before else ()
-        current = Row(report, report.name, (), elsewhere)
+        reads_of = tuple(owners[name] for name in elsewhere)
+        current = Row(report, report.name, said(network, report), (), reads_of)
+        owners[report.name] = report.name
     if current is not None:
         yield current
+
+
+def said(network: Network, report: LayerReport) -> str:
+    """Write a layer as it stands by itself: `softmax 10` has brought its `fc 10` already."""
+    if report.kind == "input":
+        return report.words
+    spec = network[report.name].spec
+    return spec.kind.name if spec.kind.brings(spec.settings) else report.words
 
 
 def _is_activation(network: Network, report: LayerReport) -> bool:
@@ -130,13 +147,16 @@ def table(
 def _cells(row: Row, *, wide: bool) -> list[str]:
     report = row.report
     moves = report.kind != "input"
-    said = row.words if moves else "input" if report.name != "input" else ""
-    said += f" of {', '.join(row.reads)}" if row.reads else ""
-    said += f" (weights of {report.shares})" if report.shares else ""
-    said += " (frozen)" if report.params > report.trainable else ""
+    what = row.layer if moves else "input" if report.name != "input" else ""
+    if row.reads:
+        *others, last = row.reads
+        what += f" of {', '.join(others)} and {last}" if others else f" of {last}"
+    what = ", ".join((what, *row.activations))
+    what += f" (weights of {report.shares})" if report.shares else ""
+    what += " (frozen)" if report.params > report.trainable else ""
     cells = [
         report.name,
-        said,
+        what,
         _size(report.output),
         f"{report.params:,}" if moves else "",
         f"{report.macs:,}" if moves else "",

@@ -80,7 +80,7 @@ def table_lines(network: Network) -> tuple[Line, ...]:
     accounts = {row.name: row for row in table_rows(network)}
     found = list(rows(network, analyse(network)))
     labels = _labels(found)
-    return tuple(_line(network, row, accounts[row.report.name], labels) for row in found)
+    return tuple(_line(network, row, accounts[row.name], labels) for row in found)
 
 
 def refuse_sharing(network: Network) -> None:
@@ -100,15 +100,15 @@ def refuse_sharing(network: Network) -> None:
 
 
 def _labels(found: list[Row]) -> dict[str, str]:
-    """Give the label of each row by the name of the layer that makes its result."""
+    """Give the label of each row by its name."""
     labels: dict[str, str] = {}
     for row in found:
-        stem = NOT_IN_LABELS.sub("_", row.report.name).strip("_") or "layer"
+        stem = NOT_IN_LABELS.sub("_", row.name).strip("_") or "layer"
         label, count = stem, 1
         while label in labels.values():
             count += 1
             label = f"{stem}_{count}"
-        labels[row.last] = label
+        labels[row.name] = label
     return labels
 
 
@@ -118,7 +118,7 @@ def _line(network: Network, row: Row, account: TableRow, labels: Mapping[str, st
     memory = product if len(size) == 1 else f"{product}={_rounded(math.prod(size))}"
     return Line(
         row,
-        labels[row.last],
+        labels[row.name],
         _shorthand(network, row),
         tuple(labels[name] for name in row.reads),
         memory if row.report.counted else "",
@@ -127,24 +127,27 @@ def _line(network: Network, row: Row, account: TableRow, labels: Mapping[str, st
 
 
 def _rounded(number: int) -> str:
-    """Write a number as the slides do, rounded down.
+    """Write a number as the slides do: two digits where they are as good as exact, else three.
 
-    >>> _rounded(3_211_264), _rounded(150_528), _rounded(784)
-    ('3.2M', '150K', '784')
+    >>> [_rounded(n) for n in (3_211_264, 150_528, 802_816, 186_624, 784)]
+    ['3.2M', '150K', '800K', '186K', '784']
     """
     for unit, size in (("G", 10**9), ("M", 10**6), ("K", 10**3)):
-        if number >= 10 * size:
-            return f"{number // size}{unit}"
         if number >= size:
-            return f"{number // (size // 10) / 10:.1f}{unit}"
+            step = 10 ** (len(str(number)) - 2)
+            if number % step > number // 200:
+                step //= 10
+            whole, tenths = divmod(number // step * step, size)
+            digits = str(tenths).zfill(len(str(size)) - 1).rstrip("0")
+            return f"{whole}.{digits}{unit}" if digits else f"{whole}{unit}"
     return str(number)
 
 
 def _shorthand(network: Network, row: Row) -> str:
     """Write a layer in the lecture's shorthand, if that says all there is to say."""
-    if row.report.kind == "input" or row.last != row.report.name or row.reads:
+    if row.report.kind == "input" or row.last != row.name or row.reads:
         return ""
-    spec = network[row.report.name].spec
+    spec = network[row.name].spec
     settings = dict(spec.settings)
     if spec.kind.name == "conv":
         height, width = spec.size("window")
@@ -175,10 +178,12 @@ def text(network: Network, lines: tuple[Line, ...]) -> Iterator[str]:
         return
     cells = [_full_cells(network, line, lines) for line in lines]
     written = list(_aligned(cells))
+    before = ""
     for line, shown in zip(lines, written, strict=True):
-        if line.reads:
+        if line.reads and line.reads[0] != before:
             yield f"from {line.reads[0]}"
         yield shown
+        before = line.label
     yield from _extras(network, lines)
 
 
@@ -188,7 +193,7 @@ def _plain_cells(line: Line) -> tuple[str, ...]:
 
 def _full_cells(network: Network, line: Line, lines: tuple[Line, ...]) -> tuple[str, ...]:
     if line.row.report.kind != "input":
-        joined = " ".join((line.row.report.words, *line.reads[1:]))
+        joined = " ".join((line.row.layer, *line.reads[1:]))
         said = ", ".join((joined, *line.row.activations))
         return (line.size, f"{line.label}:", said, *line.claims)
     if len(network.inputs) > 1:
@@ -227,7 +232,7 @@ def record(network: Network, lines: tuple[Line, ...]) -> dict[str, object]:
         "name": network.name,
         "rows": [
             {
-                "name": line.row.report.name,
+                "name": line.row.name,
                 "words": line.row.words,
                 "size": list(line.row.report.output),
                 "memory": line.memory or None,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +51,7 @@ def text_table(
     written = []
     for line in lines:
         cells = [
-            _wrapped(cell, size) if column.wraps else [cell]
+            wrapped(cell, size) if column.wraps else [cell]
             for cell, size, column in zip(line, widths, columns, strict=True)
         ]
         for turn in range(max(map(len, cells))):
@@ -81,8 +81,29 @@ def _fit(widths: list[int], columns: Sequence[Column], allowed: int) -> list[int
     return widths
 
 
-def _wrapped(cell: str, size: int) -> list[str]:
-    return textwrap.wrap(cell, size, subsequent_indent=" " if size > LEAST else "") or [""]
+def wrapped(cell: str, size: int) -> list[str]:
+    """Break a text into lines: between words, else behind `.`, `_` and `/`, else anywhere.
+
+    >>> wrapped("softmax_cross_entropy of fc3", 16)
+    ['softmax_cross_', ' entropy of fc3']
+    """
+    indent = " " if size >= LEAST else ""
+    lines: list[str] = []
+    line = ""
+    for piece in re.findall(r"\s+|[^\s._/]+[._/]*|[._/]+", cell):
+        while len(line) + len(piece.rstrip()) > size:
+            if line.strip():
+                lines.append(line.rstrip())
+                line = indent
+                piece = piece.lstrip()
+            else:
+                room = size - len(line)
+                lines.append(line + piece[:room])
+                line, piece = indent, piece[room:]
+        line += piece
+    if line.strip():
+        lines.append(line.rstrip())
+    return lines or [""]
 
 
 def _aligned(cell: str, size: int, column: Column) -> str:

@@ -52,11 +52,19 @@ class Line:
 )
 @click.option("--train", is_flag=True, help="Also one training step.")
 @click.option(
-    "--batch", type=click.IntRange(1, 4096), default=2, show_default=True, metavar="N",
+    "--batch",
+    type=click.IntRange(1, 4096),
+    default=2,
+    show_default=True,
+    metavar="N",
     help="Images of a run.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="N",
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
     help="Where the random numbers come from.",
 )
 @json_option
@@ -140,6 +148,8 @@ def compare_all(
         click.echo(_heading(title, bounds))
     lines = []
     for name, backend in backends.items():
+        if not quiet:
+            click.echo(f"backend {name}")
         # Double precision is what the reference is for; the others serve single precision.
         precisions = ("f64", "f32") if name == "reference" else ("f32",)
         for case in cases(wanted.passes):
@@ -173,22 +183,24 @@ def lower_for_comparison(elaboration: Elaboration, wanted: Wanted) -> Graph:
 
 
 def _heading(title: str, bounds: dict[str, float]) -> str:
-    return (
-        f"{title + ': largest relative error':<42}{'f64':>10}{'f32':>10}  worst at\n"
-        f"{'bound':<42}{bounds['f64']:>10.1e}{bounds['f32']:>10.1e}"
-    )
+    titles = f"{title + ': largest relative error':<40}{'f64':>9}{'f32':>9}  worst at"
+    return f"{titles}\n{'bound':<40}{bounds['f64']:>9.1e}{bounds['f32']:>9.1e}"
 
 
 def text(line: Line) -> str:
     """Write a case as a line; one that differs says where."""
     errors = "".join(
-        f"{line.outcomes[dtype].error:>10.1e}" if dtype in line.outcomes else f"{'-':>10}"
+        f"{_short(line.outcomes[dtype].error) if dtype in line.outcomes else '-':>9}"
         for dtype in ("f64", "f32")
     )
     bad = [outcome for outcome in line.outcomes.values() if not outcome.ok]
     worst = bad[0] if bad else list(line.outcomes.values())[-1]
-    said = f"{line.backend}, {line.case}".ljust(42) + errors + f"  {worst.worst}"
+    said = f"{line.case:<40}{errors}  {worst.worst}"
     return f"{said}\n  DIFFERS; first at {worst.first}" if bad else said
+
+
+def _short(error: float) -> str:
+    return f"{error:.1e}" if error else "0"
 
 
 def _record(line: Line, dtype: str) -> dict[str, object]:

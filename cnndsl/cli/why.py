@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 @reading_options
 @graph_options
 @json_option
-def why(
-    *, program: str, pass_name: str, reading: Reading, wanted: Wanted, as_json: bool
-) -> None:
+def why(*, program: str, pass_name: str, reading: Reading, wanted: Wanted, as_json: bool) -> None:
     """Show each change that a pass makes: before, after, the reason, and what it saves.
 
     The pass sees the graph as the passes before it have left it. `-` marks what went or was
@@ -75,9 +73,7 @@ def check_runs(name: str, usual: Mapping[str, Pass], *, train: bool) -> None:
         )
 
 
-def explained(
-    elaboration: Elaboration, wanted: Wanted, pass_name: str
-) -> dict[str, Rewrites]:
+def explained(elaboration: Elaboration, wanted: Wanted, pass_name: str) -> dict[str, Rewrites]:
     """Run the pipeline and explain the runs of `pass_name`, by label."""
     from cnndsl.passes.explain import explain_pass
 

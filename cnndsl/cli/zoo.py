@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -147,14 +148,13 @@ def members(pattern: str) -> list[Member]:
 
 
 def _title(text: str) -> str:
-    """Give the first sentence of the comment that a program begins with."""
+    """Give the comment that a program begins with up to its first full stop or colon."""
     lines = []
     for line in text.split("\n"):
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("# "))
-    sentence, _, _ = " ".join(lines).partition(". ")
-    return sentence.rstrip(".:")
+    return re.split(r"[.:]( |$)", " ".join(lines), maxsplit=1)[0]
 
 
 def show(pattern: str, *, as_json: bool, markdown: bool) -> None:
