@@ -36,7 +36,7 @@ COLUMNS = (
     default=8,
     show_default=True,
     metavar="N",
-    help="Numbers of each parameter that are moved, evenly spaced.",
+    help="Numbers of each parameter that are moved, drawn at random.",
 )
 @click.option(
     "--batch",
@@ -112,7 +112,13 @@ def check(
     )
     moved = trainable_parameters(graph)
     report = check_gradient(
-        graph, graph.outputs["loss"], moved, random_feeds(graph, seed=seed), limit=samples
+        graph,
+        graph.outputs["loss"],
+        moved,
+        random_feeds(graph, seed=seed),
+        limit=samples,
+        seed=seed,
+        seed=seed,
     )
     return report, {value.node: graph.type_of(value).shape for value in moved}
 
