@@ -118,7 +118,6 @@ def check(
         random_feeds(graph, seed=seed),
         limit=samples,
         seed=seed,
-        seed=seed,
     )
     return report, {value.node: graph.type_of(value).shape for value in moved}
 
