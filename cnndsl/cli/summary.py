@@ -34,6 +34,9 @@ WIDE = (
 )
 """What `--wide` adds."""
 
+UNLIMITED = 10_000
+"""Columns that no table needs."""
+
 
 @click.command()
 @program_argument
@@ -54,7 +57,7 @@ def summary(*, program: str, reading: Reading, wide: bool, as_json: bool) -> Non
     if as_json:
         emit_json(record(network, analysis))
         return
-    click.echo(table(network, analysis, wide=wide))
+    click.echo(table(network, analysis, wide=wide, width=UNLIMITED if wide else None))
     click.echo("")
     click.echo(totals(analysis))
 
@@ -177,19 +180,19 @@ def _size(size: Sequence[int]) -> str:
 
 def totals(analysis: Analysis) -> str:
     """Write the sums in words."""
-    kept = f" and {analysis.statistics:,} running statistics" if analysis.statistics else ""
-    frozen = analysis.params - analysis.trainable
     biases = analysis.params - analysis.weights
-    parts = [f"{analysis.weights:,} weights", f"{biases:,} biases"]
-    if frozen:
-        parts.append(f"{frozen:,} frozen")
-    return (
-        f"parameters     {analysis.params:,} ({', '.join(parts)}){kept}\n"
-        f"multiply-adds  {analysis.macs:,} an image\n"
-        f"activations    {analysis.activations:,} numbers an image\n"
-        f"memory         {_bytes(analysis.parameter_bytes)} for parameters, "
-        f"{_bytes(analysis.activation_bytes)} an image for activations (single precision)"
-    )
+    lines = [
+        f"parameters     {analysis.params:,} ({analysis.weights:,} weights, {biases:,} biases), "
+        f"{_bytes(analysis.parameter_bytes)}",
+        f"multiply-adds  {analysis.macs:,} an image",
+        f"activations    {analysis.activations:,} numbers an image, "
+        f"{_bytes(analysis.activation_bytes)}",
+    ]
+    if analysis.trainable < analysis.params:
+        lines.insert(1, f"frozen         {analysis.params - analysis.trainable:,} parameters")
+    if analysis.statistics:
+        lines.insert(1, f"statistics     {analysis.statistics:,} numbers that training keeps")
+    return "\n".join(lines)
 
 
 def _bytes(number: int) -> str:

@@ -127,15 +127,15 @@ def _line(network: Network, row: Row, account: TableRow, labels: Mapping[str, st
 
 
 def _rounded(number: int) -> str:
-    """Write a number as the slides do: two digits where they are as good as exact, else three.
+    """Write a number as the slides do, cut to two digits, or three where two are 1 % off.
 
-    >>> [_rounded(n) for n in (3_211_264, 150_528, 802_816, 186_624, 784)]
-    ['3.2M', '150K', '800K', '186K', '784']
+    >>> [_rounded(n) for n in (3_211_264, 150_528, 802_816, 186_624, 6_272, 784)]
+    ['3.2M', '150K', '800K', '186K', '6.2K', '784']
     """
     for unit, size in (("G", 10**9), ("M", 10**6), ("K", 10**3)):
         if number >= size:
             step = 10 ** (len(str(number)) - 2)
-            if number % step > number // 200:
+            if number >= 100 * size and 100 * (number % step) >= number - number % step:
                 step //= 10
             whole, tenths = divmod(number // step * step, size)
             digits = str(tenths).zfill(len(str(size)) - 1).rstrip("0")

@@ -100,8 +100,9 @@ PIECES = [
     "(", ")", "[", "]", "{", "}", "->", "-", ",", ":", "=>", "?", "..", "%", "/", "\n", "\0",
     "\x1b", "*3", "*1000000000", "[4x4x4]", "1e308", "2^63", "10^9 ", "0 ", "-1", "é", "if", "else",
     "as x", "conv 64 3x3 ", "fc 10 ", "concat ", "add ", "from ", "input [3x3x3]", "memory: 4",
-    "shape.c", "repeat 3 {", "block b {", "net n {", "let a = ", "param N in 1..5", "where ", 'import "',
-    "load ", "train {", "loss: ", "data x {", "freeze ", "output ", "default conv: ", "replace ",
+    "shape.c", "repeat 3 {", "block b {", "net n {", "let a = ", "param N in 1..5", "where ",
+    'import "', "load ", "train {", "loss: ", "data x {", "freeze ", "output ",
+    "default conv: ", "replace ",
 ]  # fmt: skip
 
 
