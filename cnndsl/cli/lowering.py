@@ -58,7 +58,9 @@ class Wanted:
             from cnndsl.session import Choices, resolve
 
             settings = resolve(elaboration, Choices(), [])
-            training = Training(settings.optimizer, settings.loss, settings.clip)
+            training = Training(
+                settings.optimizer, settings.loss, settings.loss_options, clip=settings.clip
+            )
         return lower_network(elaboration.network, options, training=training)
 
 

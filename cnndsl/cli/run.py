@@ -85,6 +85,8 @@ def start(
         from cnndsl.cli.weights import weights_for
 
         state = weights_for(session, weights)
+    # Whatever is wrong with the weights that the program loads shows before there is a folder.
+    state = {**session.first_state(), **(state or {})}
     folder = RunFolder.claim(runs_root(runs), path.stem)
     folder.describe(tree.source.text, session.record())
     perform(session, folder, as_json=as_json, state=state, test=test)

@@ -13,6 +13,7 @@ from cnndsl.frontend.elaborate import Elaboration, elaborate
 from cnndsl.frontend.sections import DataSection, Setting, TrainSection
 from cnndsl.frontend.values import MapValue, SizeValue
 from cnndsl.layers.base import Hwc
+from cnndsl.layers.weights import override_inits
 from cnndsl.session.choices import Choices
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.train.settings import Choice, TrainSettings, make_optimizer, make_schedule
@@ -51,6 +52,30 @@ def _seen_from_outside(name: str) -> tuple[Hwc | None, int | None]:
     """Give size and classes of a data set that is known by name, without reading it."""
     source = DATASETS.get(name)
     return (source.shape, len(source.classes)) if source is not None else (None, None)
+
+
+def with_chosen_start(elaboration: Elaboration) -> Elaboration:
+    """Let weights begin as the `init:` line of `train` says, where their layer does not say it.
+
+    Raises `DiagnosticError` E0730 for a start that there is not.
+    """
+    setting = elaboration.train.init if elaboration.train is not None else None
+    if setting is None:
+        return elaboration
+    numbers = [*setting.args, *(setting.kwargs.get(k) for k in ("std", "scale"))]
+    spread = next((v for v in numbers if isinstance(v, int | float)), None)
+    try:
+        network = override_inits(elaboration.network, setting.name, spread=spread)
+    except KeyError as unknown:
+        raise DiagnosticError(
+            error(
+                "E0730",
+                f"there is no start called `{setting.name}`",
+                setting.span,
+                notes=(f"known: {unknown.args[0]}",),
+            )
+        ) from None
+    return replace(elaboration, network=network)
 
 
 def resolve(elaboration: Elaboration, choices: Choices, notes: list[str]) -> TrainSettings:
