@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
+
+MOST_NAMES = 1000
+"""Names that are compared at most, so that a message takes no time to speak of."""
 
 
 def distance(a: str, b: str) -> int:
@@ -31,7 +35,7 @@ def near(word: str, known: Iterable[str], *, limit: int = 4) -> list[str]:
     beginning of at least half of the word.
     """
     found = []
-    for order, name in enumerate(dict.fromkeys(known)):
+    for order, name in enumerate(islice(dict.fromkeys(known), MOST_NAMES)):
         if not name or name == word:
             continue
         steps = distance(word, name)

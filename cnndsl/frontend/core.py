@@ -54,6 +54,8 @@ class Visit:
     """Streams that its inputs take, in order; empty if it reads inputs of its own."""
     fed: bool
     """Whether streams were given at all."""
+    reads: int = 0
+    """How many of them its inputs took."""
     until: str | None = None
     """The label or layer that it is cut behind."""
     patch: Patch | None = None
@@ -100,6 +102,8 @@ class Env:
     """Blocks, nets, groups and bodies around it."""
     whole: bool = True
     """Whether layers may read an input that the program does not declare."""
+    turns: tuple[tuple[str, str], ...] = ()
+    """The variables of the loops around it, written out."""
     merging: bool = False
     """Whether a file used here puts its layers into this namespace: `net x = vgg(v=D)`."""
 
@@ -155,12 +159,15 @@ class Reports:
         """Collect at most `limits.messages` errors."""
         self.limits = limits
         self.found: dict[tuple[str, Span | None, str], Diagnostic] = {}
+        self.count = 0
 
     def add(self, *diagnostics: Diagnostic) -> None:
         """Report, unless the same was reported before."""
         for diagnostic in diagnostics:
             key = (diagnostic.code, diagnostic.span, diagnostic.message)
-            self.found.setdefault(key, diagnostic)
+            if key not in self.found:
+                self.found[key] = diagnostic
+                self.count += diagnostic.severity is Severity.ERROR
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -306,6 +313,8 @@ class Core(ABC):
     def step(self, env: Env, span: Span) -> None:
         """Count one element; raises `TooLargeError` when there are far more than layers allowed."""
         self.steps += 1
+        if self.reports.count >= self.limits.messages:
+            raise TooLargeError(*self.reports.errors)
         if self.steps > 4 * self.limits.max_layers:
             raise TooLargeError(
                 error(
@@ -330,6 +339,11 @@ class Core(ABC):
         """Remember a construct that cannot be built yet; they are reported together."""
         self.missing.append((word, what, span))
         return BROKEN
+
+    def cut(self, span: Span) -> str:
+        """Give the text of a place in the source; empty if it is not known."""
+        source = self.sources.get(span.file)
+        return source.cut(span) if source is not None else ""
 
     def report_missing(self) -> None:
         """Report what cannot be built yet, all in one diagnostic."""

@@ -163,7 +163,7 @@ class Elaborator(Endings):
             error(
                 "E0406",
                 "this program builds no network",
-                self.program.span,
+                Span(self.program.source.name, 1, 1, 1, 1),
                 helps=("a network begins with `input [32x32x3]`",),
             )
         )

@@ -20,6 +20,7 @@ class Estimate:
         """Count against `limits.max_layers`."""
         self.limits = limits
         self.known: dict[int, int] = {}
+        self.largest: dict[str, str] = {}
         self.way: list[str] = []
 
     def check(self, statements: Sequence[ast.Statement]) -> None:
@@ -82,6 +83,8 @@ class Estimate:
             inner = {name: d for name, d in names.items() if name not in hidden}
             self.known[id(definition)] = self._statements(definition.body.statements, inner)
             self.way.pop()
+            if self.way and self.known[id(definition)] > 1:
+                self.largest[self.way[-1]] = target.text
         return self.known[id(definition)]
 
     def _times(self, count: int, turns: int, span: Span) -> int:
@@ -94,8 +97,10 @@ class Estimate:
 
     def _refuse(self, total: int, span: Span) -> None:
         if total > self.limits.max_layers:
-            way = " uses ".join(f"`{name}`" for name in self.way)
-            notes = (way,) if way else ()
+            way = [*self.way, *([names[-1]] if (names := list(self.largest)) else [])]
+            while way and way[-1] in self.largest:
+                way.append(self.largest[way[-1]])
+            notes = (_uses(way),) if way else ()
             raise too_many_layers(
                 self.limits.max_layers, self.limits, span, notes=(*notes, "nothing was built")
             )
@@ -113,3 +118,9 @@ def _turns(count: ast.Expr | ast.CountRange) -> int:
         case ast.ListExpr(items=items):
             return len(items)
     return 1
+
+
+def _uses(way: Sequence[str]) -> str:
+    """Write which definition uses which: `b3` uses `b2`, which uses `b1`."""
+    first, *rest = [f"`{name}`" for name in way[:12]]
+    return f"{first} uses {', which uses '.join(rest)}" if rest else f"in {first}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cnndsl.frontend import ast
@@ -36,10 +36,18 @@ def counted(number: int, word: str) -> str:
 
 
 def explain(
-    problem: LayerError, reading: Reading, env: Env, streams: Sequence[Stream]
+    problem: LayerError,
+    reading: Reading,
+    env: Env,
+    streams: Sequence[Stream],
+    at: Span,
+    cut: Callable[[Span], str],
 ) -> DiagnosticError:
-    """Turn a layer's complaint into a diagnostic with its place and its history."""
-    span = reading.spans.get(problem.at or "", reading.head)
+    """Turn a layer's complaint into a diagnostic with its place and its history.
+
+    `at` are the words of the layer; `cut` gives the text of a place.
+    """
+    span = reading.spans.get(problem.at or "", at)
     related, notes, helps = [], list(problem.notes), list(problem.helps)
     for name, text in problem.also.items():
         if name.isdigit():
@@ -57,10 +65,12 @@ def explain(
             helps += _fewer_pools(streams[0].source)
         case "E0304" if len({len(s.size) for s in streams}) == 1:
             related = _rounding_marks(streams)
-            notes[:0] = _sides(streams)
+            notes[:0] = _sides(streams, cut)
             more_notes, more_helps = _divisible(streams)
             notes += more_notes
-            helps[:0] = more_helps
+            helps = [*more_helps, f"or crop the larger side: `{cut(at)} crop`"]
+        case "E0303" if len(streams) == 2:
+            helps = _projection(streams, cut) or helps
     notes += used_at(env.instance)
     related = [mark for mark in related if mark.span != span and mark.span.file == span.file]
     return DiagnosticError(
@@ -167,28 +177,42 @@ def _rounding_marks(streams: Sequence[Stream]) -> list[Label]:
     return []
 
 
-def _sides(streams: Sequence[Stream]) -> list[str]:
-    names = ["this side:", *(f"{_text(s)}:" for s in streams[1:])]
-    if len(streams) > 2 or streams[0].span.file != streams[-1].span.file:
-        return [f"{show_size(s.size)}, {origin(s)}" for s in streams]
+def _sides(streams: Sequence[Stream], cut: Callable[[Span], str]) -> list[str]:
+    names = ["this side:", *(f"{cut(s.span) or 'the other'}:" for s in streams[1:])]
     width = max(map(len, names)) + 2
     rows = [
-        f"{name:<{width}}{show_size(stream.size)}{_made_by(stream)}"
-        for name, stream in zip(names, streams, strict=True)
+        f"{name:<{width}}{show_size(stream.size)}{made}"
+        for name, stream, made in zip(
+            names, streams, [_made_by(streams[0]), *map(_from, streams[1:])], strict=True
+        )
     ]
     return ["\n".join(rows)]
-
-
-def _text(stream: Stream) -> str:
-    return "the other side" if not isinstance(stream.source, Record) else stream.source.name
 
 
 def _made_by(stream: Stream) -> str:
     source = stream.source
     if not isinstance(source, Record):
         return ", the input"
-    words = source.spec.kind.words(source.spec)
-    return f" = {words} of {show_size(source.sizes[0])}, from line {source.span.line}"
+    return f" = {source.spec.kind.words(source.spec)} of {show_size(source.sizes[0])}"
+
+
+def _from(stream: Stream) -> str:
+    source = stream.source
+    text = f", from line {source.span.line}"
+    turns = source.turns if isinstance(source, Record) else ()
+    return text + "".join(f" with {name} = {value}" for name, value in turns[-1:])
+
+
+def _projection(streams: Sequence[Stream], cut: Callable[[Span], str]) -> list[str]:
+    """Say what to write instead of an `id` whose channels differ."""
+    long, short = streams
+    if cut(short.span) != "id" or long.size[:-1] != short.size[:-1]:
+        return []
+    source, text = long.source, cut(long.span)
+    settings = source.spec.settings if isinstance(source, Record) else {}
+    if settings.get("window") != (1, 1) or "conv" not in text:
+        text = f"conv {long.size[-1]} 1x1"
+    return [f"project the shortcut: replace `id` by `{text}`"]
 
 
 def _divisible(streams: Sequence[Stream]) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.closeness import distance, is_close
+from cnndsl.frontend.closeness import MOST_NAMES, distance, is_close
 from cnndsl.frontend.evaluate import FUNCTIONS, Evaluator
 from cnndsl.frontend.scope import Flow, Scope
 from cnndsl.frontend.values import RangeValue, Value, show
@@ -149,7 +149,7 @@ def no_stream(here: Here, name: str, at: ast.Syntax) -> DiagnosticError:
 
     ranked = sorted(
         (not fit(label.flow.size), distance(name, known), order, known)
-        for order, (known, label) in enumerate(reach.items())
+        for order, (known, label) in enumerate(list(reach.items())[-MOST_NAMES:])
         if is_close(name, known)
     )
     label, notes = "not a stream in reach", list[str]()

@@ -10,6 +10,7 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.arguments import bind_arguments, written
 from cnndsl.frontend.closeness import near
 from cnndsl.frontend.core import Env, Instance, Patch, Stopped, Visit
+from cnndsl.frontend.explain import counted
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.params import Given, Params
 from cnndsl.frontend.records import Frame
@@ -66,7 +67,7 @@ class Instances(Params):
             return self._run_block(callee, arguments, words, env, flow)
         if flow.broken or isinstance(callee, BrokenDef):
             return BROKEN
-        visit = Visit(callee, words.span, list(flow.streams), bool(flow.streams), until)
+        visit = Visit(callee, words.span, list(flow.streams), bool(flow.streams), until=until)
         if patch is not None:
             visit.patch = self.read_patch(patch, env)
         if isinstance(callee, NetDef):
@@ -89,9 +90,8 @@ class Instances(Params):
                 if isinstance(callee, BlockDef) or not rest:
                     break
                 return found, self._cut(rest, env)
-            if isinstance(item, ast.Number | ast.Size):
-                found.append(ast.Argument(None, item, span=item.span))
-            elif isinstance(item, ast.Name) and env.scope.value(item.text) is not None:
+            bound = isinstance(item, ast.Name) and env.scope.value(item.text) is not None
+            if isinstance(item, ast.Number | ast.Size) or (isinstance(item, ast.Name) and bound):
                 found.append(ast.Argument(None, item, span=item.span))
             elif not isinstance(item, ast.Remark):
                 break
@@ -175,11 +175,7 @@ class Instances(Params):
 
     def _frame(self, name: str, env: Env, first: Frame | None) -> Frame:
         builder = env.frame.builder
-        prefix = f"{env.frame.prefix}{name}"
-        count = 2
-        while any(r.name.startswith(f"{prefix}.") for r in env.frame.records):
-            prefix = f"{env.frame.prefix}{name}_{count}"
-            count += 1
+        prefix = builder.free_prefix(f"{env.frame.prefix}{name}")
         same = first if first is not None and first.builder is builder else None
         return Frame(builder, f"{prefix}.", env.frame, same, name)
 
@@ -199,6 +195,17 @@ class Instances(Params):
         return made.brought_by(visit.span)
 
     def _check_cut(self, visit: Visit, made: Flow, env: Env) -> None:
+        if visit.fed and visit.feeds and visit.reads and not made.broken:
+            count = visit.reads + len(visit.feeds)
+            raise DiagnosticError(
+                error(
+                    "E0401",
+                    f"`{visit.callee.name}` reads {counted(visit.reads, 'stream')} and was given "
+                    f"{count}",
+                    visit.span,
+                    label="too many streams arrive here",
+                )
+            )
         if visit.until is not None and not made.broken:
             raise self._no_such_cut(visit, env)
 

@@ -22,7 +22,7 @@ from cnndsl.layers.base import (
     Takes,
     show_size,
 )
-from cnndsl.support.diagnostics import DiagnosticError, error, note
+from cnndsl.support.diagnostics import DiagnosticError, Label, error, note
 from cnndsl.support.source import Span
 
 SCORES = frozenset(("softmax", "logsoftmax"))
@@ -40,7 +40,9 @@ class Request:
     spans: Mapping[str, Span]
     """Where the given ones stand."""
     span: Span
-    """Where it stands."""
+    """Where it stands, its label included."""
+    at: Span
+    """The words that ask for it."""
     label: str | None = None
     """Its label."""
     implicit: bool = False
@@ -76,7 +78,9 @@ class Layering(Core):
         except LayerError as problem:
             raise layer_error(problem, reading, reading.head) from None
         before = self._brought(reading, settings, env, streams, span)
-        request = Request(reading.kind, settings, dict(reading.spans), span, label)
+        request = Request(
+            reading.kind, settings, dict(reading.spans), span, words.span, label
+        )
         made = self._build(request, env, before or tuple(streams), reading)
         main = made.streams[0].source
         if activation is not None:
@@ -157,7 +161,7 @@ class Layering(Core):
         for name, given in brings:
             kind = LAYERS[name]
             complete = kind.complete(given, bare=False, pools=env.frame.pools)
-            request = Request(kind, complete, {}, span, implicit=True)
+            request = Request(kind, complete, {}, span, span, implicit=True)
             made = self._build(request, env, made, reading).streams
             count = next(iter(given.values()), "")
             self.reports.add(
@@ -175,7 +179,9 @@ class Layering(Core):
             settings = reading.kind.complete(reading.given, bare=reading.bare, pools=0)
         except LayerError as problem:
             raise layer_error(problem, reading, reading.head) from None
-        request = Request(reading.kind, settings, dict(reading.spans), span, implicit=True)
+        request = Request(
+            reading.kind, settings, dict(reading.spans), span, reading.head, implicit=True
+        )
         return self._build(request, env, flow.streams, reading)
 
     def _build(
@@ -185,14 +191,14 @@ class Layering(Core):
         sizes = tuple(s.size for s in streams)
         kind = request.kind
         if kind.name == "id":
-            return Flow(streams).brought_by(request.span)
+            return Flow(streams).brought_by(request.at)
         env.frame.builder.charge(request.span)
         spec = LayerSpec(kind, request.settings, request.spans, request.span)
         try:
             size = kind.output(spec, sizes)
             parameters = kind.parameters(spec, sizes)
         except LayerError as problem:
-            raise explain(problem, reading, env, streams) from None
+            raise explain(problem, reading, env, streams, request.at, self.cut) from None
         said = request.label or kind.name
         check_tensors(
             f"`{said}`", (size, *(p.shape for p in parameters)), self.limits, request.span
@@ -209,11 +215,12 @@ class Layering(Core):
             self._owner(env, kind, parameters, request),
             request.implicit,
             env.path,
+            env.turns,
             request.span,
         )
         env.frame.builder.add(record, name if request.label is not None else None)
         env.frame.enter(record)
-        return Flow((Stream(record, size, reading.head if not request.implicit else request.span),))
+        return Flow((Stream(record, size, request.at),))
 
     def _owner(
         self,
@@ -229,13 +236,16 @@ class Layering(Core):
         at = len(env.frame.mine)
         twin = first.mine[at] if at < len(first.mine) else None
         if twin is None or twin.spec.kind is not kind or twin.parameters != parameters:
-            here = f"`{request.kind.name}`"
+            used = env.visit.span if env.visit is not None else request.span
             raise DiagnosticError(
                 error(
                     "E0405",
                     f"`{env.frame.title}` shares its weights, and they do not fit here",
-                    request.span,
-                    label=f"{here} would need other weights than at the first use",
+                    used,
+                    label=f"its `{kind.name}` would need other weights than at the first use",
+                    related=(Label(request.span, f"this `{kind.name}`"),)
+                    if request.span.file == used.file
+                    else (),
                     helps=("a `block` has new weights at every use",),
                 )
             )

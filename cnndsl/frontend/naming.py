@@ -67,10 +67,11 @@ class Naming(Chains):
         name, size = self._declared(words, env, shape)
         visit = env.visit
         if visit is not None and visit.fed:
-            return self._fed(visit, name, size, words.span)
+            fed = self.guarded(lambda: self._fed(visit, size, words.span))
+            self._name_input(name, fed, words.span, env)
+            return fed
         if size is None:
-            if name is not None:
-                self.label(ast.Name(name, span=words.span), BROKEN, env)
+            self._name_input(name, BROKEN, words.span, env)
             return self.unavailable("input of a free size", "sizes known at a run only", words.span)
         builder = env.frame.builder
         full = env.frame.prefix + (name or ONLY_INPUT)
@@ -83,9 +84,12 @@ class Naming(Chains):
         entry = Entry(full, size, words.span, name or title)
         builder.add_entry(entry)
         flow = Flow((Stream(entry, size, words.span),))
-        if name is not None:
-            self.label(ast.Name(name, span=words.span), flow, env)
+        self._name_input(name, flow, words.span, env)
         return flow
+
+    def _name_input(self, name: str | None, flow: Flow, span: Span, env: Env) -> None:
+        if name is not None:
+            self.label(ast.Name(name, span=span), flow, env)
 
     def _declared(
         self, words: ast.Words, env: Env, shape: ast.ShapeLiteral | None
@@ -149,7 +153,7 @@ class Naming(Chains):
             )
         return (*dims, 1) if len(dims) == 2 else dims
 
-    def _fed(self, visit: Visit, name: str | None, size: Hwc | None, span: Span) -> Flow:
+    def _fed(self, visit: Visit, size: Hwc | None, span: Span) -> Flow:
         if not visit.feeds:
             raise DiagnosticError(
                 error(
@@ -161,6 +165,7 @@ class Naming(Chains):
                 )
             )
         stream = visit.feeds.pop(0)
+        visit.reads += 1
         if size is not None and stream.size != size:
             visit.changed = visit.changed or "its input"
         return Flow((stream,)).brought_by(visit.span)

@@ -218,7 +218,7 @@ class Params(Naming):
                 "N0001",
                 f"{listed} {verb} free here: using {used}",
                 first,
-                related=tuple(Label(s) for s in rest if s.file == first.file),
+                related=tuple(Label(s, caret=True) for s in rest if s.file == first.file),
                 helps=(
                     f"choose with `-p {example}={other}`, or write "
                     f"`where {example} in {choices} = {PATTERN[example][1]}`",

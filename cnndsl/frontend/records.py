@@ -42,6 +42,8 @@ class Record:
     """Whether another layer's words brought it."""
     path: tuple[str, ...]
     """The block instances around it."""
+    turns: tuple[tuple[str, str], ...]
+    """The variables of the loops around it, written out."""
     span: Span
     """Where it stands."""
     trainable: bool = True
@@ -86,6 +88,8 @@ class NetworkBuilder:
     """Everything by name."""
     outputs: dict[str, Source] = field(default_factory=dict)
     """Outputs that the program names."""
+    stems: dict[str, int] = field(default_factory=dict)
+    """How often a name was asked for."""
 
     def charge(self, span: Span) -> None:
         """Count one more layer; raises `TooLargeError` E0602."""
@@ -111,10 +115,17 @@ class NetworkBuilder:
 
     def free(self, stem: str) -> str:
         """Give a name that nothing has."""
-        name, count = stem, 2
+        name = stem
         while name in self.named:
-            name, count = f"{stem}_{count}", count + 1
+            self.stems[stem] = self.stems.get(stem, 1) + 1
+            name = f"{stem}_{self.stems[stem]}"
         return name
+
+    def free_prefix(self, stem: str) -> str:
+        """Give a beginning of names, without its dot, that no other namespace has."""
+        count = self.stems.get(f"{stem}.", 0) + 1
+        self.stems[f"{stem}."] = count
+        return stem if count == 1 else f"{stem}_{count}"
 
     def finish(self, outputs: Mapping[str, Source], streams: Mapping[str, Source]) -> Network:
         """Give the network."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from cnndsl.frontend import ast
@@ -14,11 +14,15 @@ from cnndsl.frontend.directives import Directives
 from cnndsl.frontend.naming import label_text
 from cnndsl.frontend.params import Given
 from cnndsl.frontend.scope import BROKEN, BlockDef, Flow, NetDef, Scope
-from cnndsl.frontend.values import Callee, RangeValue, Value, kind_of
+from cnndsl.frontend.values import Callee, RangeValue, Value, kind_of, show
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
 from cnndsl.support.diagnostics import Label as Mark
 from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
+
+
+MOST_BROKEN = 32
+"""Turns of a loop that are still elaborated after errors, for the labels they give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +175,25 @@ class Statements(Directives):
         return self.run_statements(branch.statements, inner, flow)
 
     def _run_repeat(self, statement: ast.Repeat, env: Env, flow: Flow) -> Flow:
+        broken = 0
         for value in self.turn_values(statement, env, flow):
-            inner = env.within(Scope(env.scope, open_=True))
-            if statement.variable is not None:
-                name = statement.variable
-                inner.scope.bind(name.text, value, name.span)
+            inner = self._turn(statement, value, env)
             flow = self.run_statements(statement.body.statements, inner, flow)
+            broken += flow.broken
+            if broken > MOST_BROKEN:
+                break
         if statement.expects is not None and not flow.broken:
             self.expect(flow, statement.expects, env)
         return flow
+
+    def _turn(self, statement: ast.Repeat, value: Value, env: Env) -> Env:
+        """Give the place of one turn of a loop."""
+        inner = env.within(Scope(env.scope, open_=True))
+        name = statement.variable
+        if name is None:
+            return inner
+        inner.scope.bind(name.text, value, name.span)
+        return replace(inner, turns=(*env.turns, (name.text, show(value))))
 
     def turn_values(self, statement: ast.Repeat, env: Env, flow: Flow) -> Iterator[Value]:
         """Walk the values of a loop's variable."""
@@ -230,9 +244,7 @@ class Statements(Directives):
                         self._branches(branch.statements, env, flow, flows)
                 case ast.Repeat():
                     for value in self.turn_values(statement, env, flow):
-                        inner = env.within(Scope(env.scope, open_=True))
-                        if statement.variable is not None:
-                            inner.scope.bind(statement.variable.text, value, statement.span)
+                        inner = self._turn(statement, value, env)
                         self._branches(statement.body.statements, inner, flow, flows)
                 case _:
                     made = self.guarded(partial(self._run_statement, statement, env, flow))
