@@ -48,7 +48,7 @@ COLUMNS = (
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=click.IntRange(min=0),
     default=0,
     show_default=True,
     metavar="N",

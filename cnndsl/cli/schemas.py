@@ -245,6 +245,7 @@ SCHEMAS: Mapping[str, Schema] = {
         )
     ),
     "data get": record(files=array(STRING)),
+    "completion": record(shell=STRING, script=STRING),
     "doctor": record(
         ok=FLAG,
         versions={"type": "object"},

@@ -48,7 +48,7 @@ def summary(*, program: str, reading: Reading, wide: bool, as_json: bool) -> Non
 
     An activation stands in the row of the layer it follows. Parameters include biases, weights
     do not. Multiply-adds are those of convolutions and fully connected layers. A layer sees the
-    window of the input that one of its numbers depends on.
+    window of the input that one of its numbers depends on. Bytes are those of single precision.
     """
     from cnndsl.layers.analysis import analyse
 

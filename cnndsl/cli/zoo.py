@@ -81,7 +81,7 @@ def zoo(ctx: click.Context, *, markdown: bool, as_json: bool) -> None:
 @click.option("--table", "markdown", is_flag=True, help="Print a Markdown table.")
 @json_option
 def list_(*, pattern: str, markdown: bool, as_json: bool) -> None:
-    """List programs whose names match PATTERN, in which `*` and `?` stand for anything."""
+    """List programs whose names match PATTERN. `*` and `?` stand for anything."""
     show(pattern, as_json=as_json, markdown=markdown)
 
 
