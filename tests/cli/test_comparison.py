@@ -101,6 +101,18 @@ def test_a_wrong_pass_is_found_and_placed(change: Callable[[Graph], None], train
     assert "<text>:2" in outcome.first
 
 
+def forget_an_update(graph: Graph) -> None:
+    """Let a step leave one bias where it was."""
+    parameter = next(name for name in graph.updates if name == "conv2.bias")
+    graph.updates[parameter] = graph[parameter].results[0]
+
+
+def test_a_wrong_update_is_found() -> None:
+    outcome = outcome_of(Case("spoiled", (Spoiled(forget_an_update),)), train=True)
+    assert (outcome.ok, outcome.worst) == (False, "conv2.bias")
+    assert outcome.error == pytest.approx(1.0)
+
+
 def test_bounds_follow_precision() -> None:
     reference = Reference.of(graph_of(DType.F64, train=False), seed=0)
     assert reference.bound(DType.F64) < 1e-12
