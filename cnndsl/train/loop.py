@@ -209,17 +209,18 @@ class Trainer:
         """Name the arrays of a step; counters are fed only to graphs that draw random numbers."""
         graph = self._step.plan.graph
         feeds = self._data.feeds(images, labels)
-        feeds[RATE] = np.asarray(self._rate(), dtype=self._step.inputs[RATE].dtype.numpy)
+        feeds[RATE] = np.asarray(
+            self._rate(self.progress.step), dtype=self._step.inputs[RATE].dtype.numpy
+        )
         if "random.key" in graph:
             feeds["random.key"] = np.asarray(self.progress.seed, dtype=np.int64)
             feeds["random.step"] = np.asarray(self.progress.steps, dtype=np.int64)
         return feeds
 
-    def _rate(self) -> float:
+    def _rate(self, step: int) -> float:
+        """Give the learning rate of a step of this epoch, from 0."""
         progress, options = self.progress, self._options
-        at = Position(
-            progress.epoch, progress.step, self._data.steps, options.epochs, progress.losses
-        )
+        at = Position(progress.epoch, step, self._data.steps, options.epochs, progress.losses)
         said = [rate for epoch, rate in options.rates if epoch <= progress.epoch + 1]
         return options.schedule.rate(said[-1] if said else options.rate, at)
 
@@ -236,7 +237,7 @@ class Trainer:
 
     def _close_epoch(self, tally: Tally, seconds: float) -> None:
         progress, options = self.progress, self._options
-        rate = self._rate()
+        rate = self._rate(max(0, progress.step - 1))
         state = self._step.read_state()
         measured = evaluate(
             self._scorers,
