@@ -76,7 +76,7 @@ def test_everything_a_layer_can_say_is_said_again(
         "conv 8 3x3 stride 2 same lower init normal std 0.02, prelu\n"
         "avgpool 3x3 stride 2 half floor - lrn - elu - maxout 2\n"
         "fc 12 bias_init 0.1 - reshape [2x2x3] - maxpool(2x2, stride=1, pad=[0, 1, 1, 0])\n"
-        "dropout 0.3 - conv 2 1x1 untied - reshape [18]\n"
+        "dropout 0.3 - conv 2 1x1 untied - reshape [8]\n"
     )
     written = run("table", str(path))
     golden(written.out)
