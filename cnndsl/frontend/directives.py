@@ -116,7 +116,7 @@ class Directives(Lines):
 
     def _set_default(self, line: ast.Line, env: Env, flow: Flow) -> None:
         """Read `default conv and depthwise: half, relu`."""
-        if line.label is None:
+        if line.label is None or len(line.label.items) < 2:
             raise DiagnosticError(
                 error(
                     "E0213",

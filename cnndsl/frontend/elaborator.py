@@ -82,7 +82,8 @@ class Elaborator(Endings):
             network = self._finished(chosen)
         self.note_dropped()
         self.note_free()
-        self.refuse_unknown()
+        if not self.reports.errors:
+            self.refuse_unknown()
         if network is None and not self.reports.errors:
             self.reports.add(self._no_network())
         if self.reports.errors or network is None:

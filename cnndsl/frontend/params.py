@@ -181,6 +181,8 @@ class Params(Naming):
             if asked is not None:
                 value = convert(asked.value, choices, default) if asked.is_text else asked.value
                 if not choices.holds(value):
+                    usual = Parameter(name.text, default, default, choices, "given", name.span)
+                    self.params[name.text] = usual
                     binding = ast.Binding(name, span=name.span)
                     raise _outside(name.text, asked, value, choices, default, binding)
             source = "pattern" if asked is None else "given"

@@ -349,7 +349,8 @@ def test_several_inputs_and_outputs() -> None:
     "stated", ["[8x8x4]", "[8x8x?]", "[?x?x4]", "[8 x 8 x n]", "[h x h x 4]"]
 )
 def test_stated_sizes_that_hold(stated: str) -> None:
-    assert built(f"let n = 4\nlet h = 8.0\ninput [8x8x3]\nconv 4 1x1  => {stated}").network
+    network = built(f"let n = 4\nlet h = 8.0\ninput [8x8x3]\nconv 4 1x1  => {stated}").network
+    assert result(network) == (8, 8, 4)
 
 
 @pytest.mark.parametrize("stated", ["[8x8x5]", "[8x7x?]", "[8x8]", "[4]", "[8 x 8 x n]"])
@@ -358,7 +359,8 @@ def test_stated_sizes_that_do_not_hold(stated: str) -> None:
 
 
 def test_axes_of_length_one_may_be_left_out() -> None:
-    assert built("[19x19x4] INPUT\nconv 1 1x1 => [19x19]\n[1x1x5] fc 5\n[5] relu").network
+    text = "[19x19x4] INPUT\nconv 1 1x1 => [19x19]\n[1x1x5] fc 5\n[5] relu"
+    assert result(built(text).network) == (5,)
 
 
 def test_a_size_without_channels_has_one() -> None:
