@@ -235,9 +235,7 @@ class Elaborator(Endings):
 
     # -------------------------------------------------------------- sections
 
-    def _read_sections(
-        self, whole: Whole
-    ) -> tuple[TrainSection | None, dict[str, DataSection]]:
+    def _read_sections(self, whole: Whole) -> tuple[TrainSection | None, dict[str, DataSection]]:
         train: TrainSection | None = None
         data: dict[str, DataSection] = {}
         frame, root = whole.frame, whole.scope.root()
@@ -347,9 +345,7 @@ def _sections(program: ast.Program) -> list[ast.Section]:
 def _last_words(program: ast.Program) -> ast.Words | None:
     """Find the last element of the program's own chain, if it is a layer's words."""
     lines = [s for s in program.statements if isinstance(s, ast.Line)]
-    chains = [
-        s.chain for s in lines if not isinstance(s.chain.parts[0].element, ast.Section)
-    ]
+    chains = [s.chain for s in lines if not isinstance(s.chain.parts[0].element, ast.Section)]
     element: ast.Element | None = chains[-1].parts[-1].element if chains else None
     while isinstance(element, ast.Bracket):
         element = element.chain.parts[-1].element

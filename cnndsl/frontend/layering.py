@@ -78,9 +78,7 @@ class Layering(Core):
         except LayerError as problem:
             raise layer_error(problem, reading, reading.head) from None
         before = self._brought(reading, settings, env, streams, span)
-        request = Request(
-            reading.kind, settings, dict(reading.spans), span, words.span, label
-        )
+        request = Request(reading.kind, settings, dict(reading.spans), span, words.span, label)
         made = self._build(request, env, before or tuple(streams), reading)
         main = made.streams[0].source
         if activation is not None:

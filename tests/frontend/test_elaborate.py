@@ -345,9 +345,7 @@ def test_several_inputs_and_outputs() -> None:
 # ------------------------------------------------------------------ sizes
 
 
-@pytest.mark.parametrize(
-    "stated", ["[8x8x4]", "[8x8x?]", "[?x?x4]", "[8 x 8 x n]", "[h x h x 4]"]
-)
+@pytest.mark.parametrize("stated", ["[8x8x4]", "[8x8x?]", "[?x?x4]", "[8 x 8 x n]", "[h x h x 4]"])
 def test_stated_sizes_that_hold(stated: str) -> None:
     network = built(f"let n = 4\nlet h = 8.0\ninput [8x8x3]\nconv 4 1x1  => {stated}").network
     assert result(network) == (8, 8, 4)

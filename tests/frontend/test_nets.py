@@ -100,9 +100,7 @@ def test_an_imported_file_is_a_template() -> None:
 
 
 def test_a_template_used_twice_has_new_weights() -> None:
-    network = built(
-        f"{IMPORT}input [16x16x3]\n(plain | plain(width=8)) - add"
-    ).network
+    network = built(f"{IMPORT}input [16x16x3]\n(plain | plain(width=8)) - add").network
     assert network["plain_2.C1"].parameters_of == "plain_2.C1"
     assert network["plain_2.C1"].output == (16, 16, 8)
 
