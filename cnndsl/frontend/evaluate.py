@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cnndsl.frontend import ast
+from cnndsl.frontend.closeness import instead
 from cnndsl.frontend.values import (
     LARGEST,
     Callee,
@@ -142,6 +143,7 @@ class Evaluator:
                 f"`{expr.text}` has no value here",
                 expr.span,
                 label=f"did you mean `{close[0]}`?" if close else "not a name known here",
+                fixes=instead(expr.span, close[0] if close else ""),
             )
         )
 
@@ -252,6 +254,7 @@ class Evaluator:
                     f"there is no function `{name}`" if name else "this cannot be called",
                     expr.target.span,
                     label=f"did you mean `{close[0]}`?" if close else "not a function",
+                    fixes=instead(expr.target.span, close[0] if close else ""),
                     notes=(f"functions: {', '.join(FUNCTIONS)}",),
                 )
             )
