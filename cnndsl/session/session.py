@@ -187,7 +187,8 @@ class Session:
 
     def evaluate(self, state: Mapping[str, Array], split: str = "test") -> Tally:
         """Measure `state` on a split: "test", "val" or "train"."""
-        chosen = {"test": self.data.test, "val": self.data.val, "train": self.data.train}[split]
+        splits = {"test": self.data.test, "val": self.data.val, "train": self.data.train}
+        chosen = splits.get(split)
         if chosen is None:
             raise DiagnosticError(
                 error("E0821", f"the data set {self.data.name} has no {split} images")
@@ -275,6 +276,7 @@ def describe_weights(program: ast.Program, network: Network, choices: Choices) -
         "params": json.dumps(dict(choices.params), sort_keys=True),
         "input": "x".join(map(str, network.inputs[0].size)),
         "data.choice": choices.data or "",
+        "dtype": choices.dtype.value,
     }
 
 
