@@ -16,7 +16,6 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.closeness import instead
 from cnndsl.frontend.values import (
     LARGEST,
-    Callee,
     MapValue,
     RangeValue,
     ShapeValue,
@@ -358,5 +357,3 @@ FUNCTIONS: Mapping[str, Callable[..., Number]] = {
     "exp": _real(math.exp),
 }
 """Functions that expressions may call."""
-
-__all__ = ["FUNCTIONS", "MOST_EXPONENT", "Callee", "Evaluator", "Names", "Number"]

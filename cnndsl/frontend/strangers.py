@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cnndsl.frontend import ast
 from cnndsl.frontend.closeness import instead, is_close, near
 from cnndsl.frontend.heads import LayerHead, find_head, layer_words, plain
-from cnndsl.frontend.here import Here, no_stream, text_of
+from cnndsl.frontend.here import Here, text_of
 from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.scope import LaterError, Scope
 from cnndsl.frontend.values import Callee, Value, kind_of
@@ -193,11 +193,6 @@ def _with_values(items: Sequence[ast.Word]) -> Span:
             break
         span = span.to(item.span)
     return span
-
-
-def stranger_stream(here: Here, item: ast.Name) -> DiagnosticError:
-    """Say that a word of a joining layer is neither a clause nor a stream."""
-    return no_stream(here, item.text, item)
 
 
 def refuse_later(kind: LayerKind, name: ast.Name) -> None:
