@@ -171,11 +171,17 @@ class Session:
         return {**common, "classes": "\n".join(self.data.classes), "data": self.data.name}
 
     def record(self) -> dict[str, object]:
-        """Give every decision as JSON values, for `resolved.json`."""
+        """Give every decision as JSON values, for `resolved.json`.
+
+        Paths are absolute, so that the run can go on from another folder.
+        """
         chosen = {
-            name: str(value) if isinstance(value, Path) else value
+            name: str(value.resolve()) if isinstance(value, Path) else value
             for name, value in dataclasses.asdict(self.choices).items()
         }
+        folder = given_folder(self.choices, self.elaboration)
+        if folder is not None:
+            chosen["data"] = str(folder)
         return {
             "choices": {**chosen, "dtype": self.choices.dtype.value},
             "base_dir": str(self.base_dir) if self.base_dir else None,
@@ -291,13 +297,11 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
         elaboration = with_chosen_start(elaboration)
         settings = resolve(elaboration, choices, notes)
         spec = data_spec(elaboration, settings, choices, notes)
-    base = base_dir
-    if choices.data and choices.data not in DATASETS and Path(choices.data).is_dir():
-        base = Path(choices.data).resolve().parent
+    folder = given_folder(choices, elaboration)
     data = open_data(
         spec,
         elaboration.network.inputs[0].size,
-        base_dir=base,
+        base_dir=folder.parent if folder is not None else base_dir,
         data_dir=choices.data_dir,
         settings=Settings.from_env(),
     )
@@ -310,6 +314,14 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
         settings = replace(settings, epochs=epochs)
         notes.append(f"{elaboration.train.steps:,} steps are {epochs} epochs of {per_epoch:,}")
     return Session(elaboration, settings, data, choices, spec, base_dir, tuple(notes))
+
+
+def given_folder(choices: Choices, elaboration: Elaboration) -> Path | None:
+    """Give the folder of images that was asked for; nothing where the data has a known name."""
+    name = choices.data
+    if not name or name in elaboration.data or name in DATASETS or not Path(name).is_dir():
+        return None
+    return Path(name).resolve()
 
 
 def check_scores(network: Network, data: PreparedData) -> None:
