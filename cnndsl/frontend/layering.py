@@ -9,10 +9,10 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.core import Core, Env, Name
 from cnndsl.frontend.explain import explain, several_streams, too_few_streams
 from cnndsl.frontend.heads import LayerHead
-from cnndsl.frontend.readings import Reading
+from cnndsl.frontend.readings import Reading, layer_error
 from cnndsl.frontend.records import Record, check_tensors
 from cnndsl.frontend.scope import BROKEN, Flow, Stream
-from cnndsl.frontend.words import WordReader, layer_error
+from cnndsl.frontend.words import WordReader
 from cnndsl.layers.base import (
     LAYERS,
     LayerError,
