@@ -1,1 +1,1 @@
-"""Reverse-mode differentiation as a graph transform, and the check against differences."""
+"""Reverse mode as a graph transformation."""

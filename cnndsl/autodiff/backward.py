@@ -8,23 +8,24 @@ and names what comes out: the gradient of `%conv1.weight` is `%conv1.weight.grad
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph, Node, NodeId, Origin, Value
 from cnndsl.ir.op import Attrs, Op, Trait
-from cnndsl.ir.rewrite import erase_dead
 from cnndsl.ops.elementwise import add
 from cnndsl.ops.rules import no_gradient, vjp
 from cnndsl.ops.structural import FullAttrs, full
 from cnndsl.support.diagnostics import TypeRuleError, VerifyError
+
+A = TypeVar("A", bound=Attrs)
 
 
 class _GradientBuilder(Builder):
     """Names the nodes that a vjp rule makes after the node it differentiates."""
 
     def emit_all(
-        self, op: Op[Any], *operands: Value, attrs: Any = None, name: str | None = None
+        self, op: Op[A], *operands: Value, attrs: A | None = None, name: str | None = None
     ) -> tuple[Value, ...]:
         """Add a node called `<node>.<op>` and give all its results."""
         stem = f"{self.origin.of}.{name or op.name}"
@@ -55,9 +56,10 @@ def backward(graph: Graph, loss: Value, wrt: Sequence[Value]) -> tuple[Graph, di
             grads[value] = b.emit(full, attrs=FullAttrs(graph.type_of(value), 0.0))
     kept = {grads[value] for value in wrt}
     needed = graph.ancestors(kept)
-    # What a rule made for an operand whose gradient nobody asked for.
-    unread = [node_id for node_id in reversed(b.made) if node_id not in needed]
-    erase_dead(graph, unread)
+    # What a rule made for an operand whose gradient nobody asked for; the youngest is read by none.
+    for node_id in reversed(b.made):
+        if node_id not in needed:
+            graph.remove(node_id)
     names = _gradient_names(graph, forward, wrt, grads)
     graph = graph.renamed(names)
     return graph, {

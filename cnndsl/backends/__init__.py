@@ -1,4 +1,4 @@
-"""Reference now; strangers to one another: each is loaded when it is asked for."""
+"""What runs a plan: the NumPy reference."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Data sets, their files, preparation and batches."""
+"""Data sets, their files, preparation and order."""
 
 from cnndsl.data import cifar10, digits, fashion_mnist, mnist, synthetic
 from cnndsl.data.base import DATASETS, Dataset, DatasetSource, Places, Split, open_dataset
 from cnndsl.data.folder import FolderOptions, open_folder
 from cnndsl.data.loader import Batch, batches, steps_per_epoch
-from cnndsl.data.prepare import PreparedData, PreparedSplit, prepare
+from cnndsl.data.preparation import PreparedData, PreparedSplit, prepare
 from cnndsl.data.sources import open_data
 from cnndsl.data.spec import Crop, DataSpec, Flip, Jitter, Shift
 

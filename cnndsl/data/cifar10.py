@@ -96,7 +96,7 @@ def parse_records(data: bytes, *, name: str) -> Split:
         raise data_error(
             "E0807",
             f"{name} has label {table[first, 0]} at byte {first * RECORD:,} (record {first:,})",
-            notes=(f"the classes are 0 to 9; {wrong.size:,} labels are outside",),
+            notes=(f"the classes are 0 to 9; {wrong.size:,} of {count:,} are outside",),
             helps=("the file is not CIFAR-10's binary version, or its records are shifted",),
         )
     return Split(table[:, 1:].reshape(count, 3, 32, 32), table[:, 0].astype(np.int64))

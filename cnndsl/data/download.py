@@ -3,7 +3,7 @@
 The standard library's urllib does it. The files are few, their sizes and hashes are known, and a
 mirror that fails is followed by the next one: resuming and caching, which a library such as pooch
 would add, have no use here. This is the only module of the package that opens a socket, and it
-does so only when `download` is called.
+does so only when `fetch` is called.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class _NotPublishedError(Exception):
     """What arrived is not the published file."""
 
 
-def download(
+def fetch(
     name: str,
     *,
     folder: str | Path | None = None,
@@ -158,7 +158,7 @@ def download(
     with _writing(target, sum(file.size for file in remote.files)):
         target.mkdir(parents=True, exist_ok=True)
     return tuple(
-        _fetch(file, target, remote.mirrors, progress=progress, timeout=timeout)
+        _fetch_file(file, target, remote.mirrors, progress=progress, timeout=timeout)
         for file in remote.files
     )
 
@@ -171,7 +171,7 @@ def is_published(path: Path, file: RemoteFile) -> bool:
         return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
 
 
-def _fetch(
+def _fetch_file(
     file: RemoteFile,
     folder: Path,
     mirrors: Sequence[str],

@@ -73,6 +73,7 @@ def looks_like(head: bytes) -> str | None:
         return "a web page, perhaps the error page of a download"
     kinds = {
         b"PK\x03\x04": "a zip archive",
+        b"\x1f\x8b": "a gzip file inside a gzip file",
         b"BZh": "a bzip2 file",
         b"\xfd7zXZ": "an xz file",
         b"\x80\x02}": "a Python pickle",
@@ -144,7 +145,7 @@ class DataFile:
                 raise data_error(
                     "E0805",
                     f"{self.path} goes on after its gzip stream",
-                    notes=(f"the stream ends after {end:,} unpacked bytes; {declared}",),
+                    notes=(f"the stream ends after {end:,} unpacked bytes", declared),
                     helps=("unpack the file and keep the part that belongs to the data set",),
                 )
         if more:
@@ -182,7 +183,7 @@ class DataFile:
                 raise data_error(
                     "E0804",
                     f"{self.path} stops in the middle of its gzip stream",
-                    notes=(f"the file's {self._size:,} bytes unpack to more than {self.offset:,}",),
+                    notes=(f"after {self.offset:,} unpacked bytes the file's {self._size:,} end",),
                     helps=("get the file again: it was cut off",),
                 )
         return b""
@@ -190,12 +191,14 @@ class DataFile:
     def _damaged(self, reason: str) -> DataError:
         # zlib says "Error -3 while decompressing data: incorrect data check".
         word = reason.rpartition(": ")[2]
+        where = f"it shows after unpacked byte {self.offset:,}"
         if word in ("incorrect data check", "incorrect length check"):
             word = "the checksum at its end does not match its content"
+            where = "the damage may be anywhere in the file"
         return data_error(
             "E0806",
             f"{self.path} is damaged: {word}",
-            notes=(f"the gzip stream was good for {self.offset:,} unpacked bytes before",),
+            notes=(where,),
             helps=("get the file again",),
         )
 

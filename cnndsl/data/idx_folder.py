@@ -118,7 +118,10 @@ def read_labels(path: Path, *, classes: int) -> NDArray[np.int64]:
         raise data_error(
             "E0807",
             f"{path} has label {labels[first]} at byte {8 + first:,} (image {first:,})",
-            notes=(f"the classes are 0 to {classes - 1}; {wrong.size:,} labels are outside",),
+            notes=(
+                f"the classes are 0 to {classes - 1}; "
+                f"{wrong.size:,} of {labels.size:,} are outside",
+            ),
             helps=("get the file again, or correct the labels",),
         )
     return labels.astype(np.int64)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cnndsl.data.files import cause, open_regular
+from cnndsl.data.files import open_regular
 from cnndsl.support.diagnostics import CnnDslError, DataError
 
 if TYPE_CHECKING:
@@ -66,10 +66,9 @@ def read_image(
 def _open(path: Path, root: Path) -> BufferedReader:
     try:
         real = path.resolve(strict=True)
-    except OSError as problem:
-        raise BadImageError(f"leads nowhere: {cause(problem)}") from problem
-    except RuntimeError as problem:
-        raise BadImageError("a link that leads to itself") from problem
+    except (OSError, RuntimeError) as problem:
+        # Up to Python 3.12 a link to itself is a RuntimeError, afterwards an OSError.
+        raise BadImageError("leads nowhere") from problem
     if not real.is_relative_to(root.resolve()):
         raise BadImageError("a link that leads out of the folder")
     try:

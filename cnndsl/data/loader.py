@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cnndsl.data.augment import augment, random_words
 from cnndsl.data.files import data_error
 from cnndsl.data.order import permutation
-from cnndsl.data.prepare import PreparedSplit
+from cnndsl.data.preparation import PreparedSplit
 
 Last = Literal["drop", "pad"]
 """What becomes of a last, smaller batch: left out, or filled up with repeated images."""

@@ -11,7 +11,7 @@ from cnndsl.data.cifar10 import open_cifar_folder
 from cnndsl.data.files import data_error
 from cnndsl.data.folder import FolderOptions, open_folder
 from cnndsl.data.idx_folder import open_idx_folder
-from cnndsl.data.prepare import PreparedData, prepare
+from cnndsl.data.preparation import PreparedData, prepare
 from cnndsl.data.spec import DataSpec
 from cnndsl.support.settings import Settings
 

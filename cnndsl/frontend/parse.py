@@ -1,96 +1,251 @@
-"""Text to syntax tree: the LALR parser with its loop over tokens. Lark is used here alone."""
+"""Text to syntax tree: the LALR parser driven token by token.
+
+Driving it by hand gives what a file from anywhere needs: tokens are counted and brackets watched
+before anything is built, line ends inside ( ) and [ ] are left out, and where the parser cannot
+go on its state says what it could have taken.
+"""
 
 from __future__ import annotations
 
-import re
 import threading
+from collections.abc import Hashable
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-from lark import Lark
-from lark.exceptions import UnexpectedInput
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-from cnndsl.frontend import ast
+from cnndsl.frontend import ast, tables
+from cnndsl.frontend.failure import CLOSERS, OPENERS, Failure
+from cnndsl.frontend.foreign import recognise_text
+from cnndsl.frontend.reading import SCAN, check_text, read_source
+from cnndsl.frontend.recovery import blank, statement_end, statement_start
+from cnndsl.frontend.syntax_errors import explain
 from cnndsl.frontend.tree import TreeBuilder
-from cnndsl.support.diagnostics import DiagnosticError, error
-from cnndsl.support.resources import resource_dir
+from cnndsl.frontend.tree_values import Token
+from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
+from cnndsl.support.limits import DEFAULT_LIMITS, Limits
 from cnndsl.support.source import SourceFile, Span
 
-COMMENT = re.compile(r'"[^"\n]*"|(?:#|//)[^\n]*')
+FATAL = frozenset({"E0103", "E0105", "E0614", "E0615"})
+"""Codes after which nothing that follows in the file can be judged."""
+
+
+def parse(
+    source: SourceFile | str, name: str = "<text>", *, limits: Limits = DEFAULT_LIMITS
+) -> ast.Program:
+    """Parse a program; `name` is how messages call a text that comes as a string.
+
+    Raises `DiagnosticError` with every syntax error that can be told apart, at most
+    `limits.messages`: a statement that is wrong is left out, and the rest is parsed again.
+    """
+    if isinstance(source, str):
+        source = SourceFile(name, source)
+    check_text(source, limits=limits)
+    foreign = recognise_text(source, failed=False)
+    if foreign is not None:
+        raise DiagnosticError(foreign, sources={source.name: source})
+    found: list[Diagnostic] = []
+    text = source.text
+    spent = 0
+    while True:
+        attempt = Attempt(source, text, limits)
+        statements = attempt.run()
+        if attempt.problem is None:
+            break
+        found.append(attempt.problem)
+        foreign = recognise_text(source, failed=True) if len(found) == 1 else None
+        if foreign is not None:
+            found = [foreign]
+        spent += len(attempt.tokens)
+        if found[-1].code in FATAL or len(found) >= limits.messages or spent > limits.tokens:
+            break
+        rest = _without_mistake(text, attempt)
+        if rest == text:
+            break
+        text = rest
+    if found or statements is None:
+        found.sort(key=lambda d: (d.span.line, d.span.column) if d.span else (0, 0))
+        raise DiagnosticError(*found, sources={source.name: source})
+    return ast.Program(statements, source=source, comments=comments_of(source), span=_whole(source))
+
+
+def parse_file(
+    path: str | Path, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> ast.Program:
+    """Parse the program in a file; raises `DiagnosticError` also for a file that is none."""
+    return parse(read_source(path, name=name, limits=limits), limits=limits)
 
 
 class Machine:
     """The parser's tables with the builder that its reductions call; one parse at a time."""
 
     def __init__(self) -> None:
-        """Build the tables from the grammar."""
+        """Load the tables."""
         self.lock = threading.Lock()
         self.builder = TreeBuilder()
-        self.lark = Lark(
-            (resource_dir("grammars") / "cnn.lark").read_text("utf-8"),
-            parser="lalr",
-            lexer="contextual",
-            maybe_placeholders=True,
-            keep_all_tokens=True,
-            propagate_positions=False,
-            transformer=cast(Any, self.builder),
-        )
+        self.parser = tables.load(self.builder)
 
 
 @cache
 def machine() -> Machine:
-    """Give the process's parser, built on first use."""
+    """Give the process's parser, made on first use."""
     return Machine()
 
 
-def parse(source: SourceFile | str, name: str = "<text>") -> ast.Program:
-    """Parse a program; raises `DiagnosticError` with the source for text that is none."""
-    if isinstance(source, str):
-        source = SourceFile(name, source)
-    m = machine()
-    with m.lock:
-        m.builder.file = source.name
-        interactive: Any = m.lark.parse_interactive(source.text)
-        open_brackets: list[str] = []
-        last = None
-        try:
-            for token in interactive.lexer_thread.lex(interactive.parser_state):
-                if token.type in ("LPAR", "LSQB", "LBRACE"):
-                    open_brackets.append(token.type)
-                elif token.type in ("RPAR", "RSQB", "RBRACE") and open_brackets:
-                    open_brackets.pop()
-                elif token.type == "_NL" and open_brackets and open_brackets[-1] != "LBRACE":
-                    continue
-                last = token
-                interactive.feed_token(token)
-            statements = interactive.feed_eof(last)
-        except UnexpectedInput as problem:
-            span = Span(source.name, problem.line, problem.column, problem.line, problem.column + 1)
-            raise DiagnosticError(
-                error("E0107", "unexpected text", span), sources={source.name: source}
-            ) from None
-        except DiagnosticError as problem:
-            raise DiagnosticError(*problem.diagnostics, sources={source.name: source}) from None
-    lines = source.text.count("\n") + 1
-    span = Span(source.name, 1, 1, lines, 1)
-    return ast.Program(
-        tuple(cast(Any, statements)), source=source, comments=_comments(source), span=span
-    )
+class Attempt:
+    """One run of the parser over a text."""
+
+    def __init__(self, source: SourceFile, text: str, limits: Limits) -> None:
+        """Parse `text`, which is `source` with mistakes found so far blanked."""
+        self.source = source
+        self.text = text
+        self.limits = limits
+        self.tokens: list[Token] = []
+        self.problem: Diagnostic | None = None
+        self.position = 0
+
+    def run(self) -> tuple[ast.Statement, ...] | None:
+        """Give the statements, or nothing and set `problem` and its `position`."""
+        parser = machine()
+        with parser.lock:
+            parser.builder.begin(self.source, limits=self.limits)
+            driver: Any = parser.parser.parse_interactive(self.text)
+            try:
+                statements: tuple[ast.Statement, ...] = self._drive(driver)
+                check_nesting(statements, limits=self.limits)
+                return statements
+            except UnexpectedToken as refused:
+                token: Any = refused.token
+                self._fail(driver, token.type, str(token), token.start_pos)
+            except UnexpectedCharacters as refused:
+                at: Any = refused.pos_in_stream
+                self._fail(driver, "", self.text[at : at + 1], at)
+            except DiagnosticError as refused:
+                self.problem = refused.diagnostics[0]
+                self.position = self._offset(self.problem.span)
+        return None
+
+    def _drive(self, driver: Any) -> Any:
+        brackets: list[str] = []
+        for token in driver.lexer_thread.lex(driver.parser_state):
+            kind = token.type
+            if kind in OPENERS:
+                brackets.append(kind)
+                if len(brackets) > self.limits.bracket_depth:
+                    raise self._limit(
+                        "E0615", token, f"over {self.limits.bracket_depth} brackets are open here"
+                    )
+            elif kind in CLOSERS:
+                if brackets:
+                    brackets.pop()
+            elif kind == "_NL" and brackets and brackets[-1] != "LBRACE":
+                continue
+            driver.feed_token(token)
+            self.tokens.append(token)
+            if len(self.tokens) > self.limits.tokens:
+                raise self._limit(
+                    "E0614", token, f"this file has over {self.limits.tokens:,} words and signs"
+                )
+        return driver.feed_eof(self.tokens[-1] if self.tokens else None)
+
+    def _limit(self, code: str, token: Token, message: str) -> DiagnosticError:
+        return DiagnosticError(
+            error(
+                code,
+                message,
+                Span(self.source.name, token.line, token.column, token.end_line, token.end_column),
+                label="the limit is reached here",
+            )
+        )
+
+    def _fail(self, driver: Any, kind: str, text: str, position: int) -> None:
+        if kind == "$END":
+            text, position = "", len(self.text.rstrip())
+        self.position = position
+        line = self.text.count("\n", 0, position) + 1
+        column = position - self.text.rfind("\n", 0, position)
+        width = max(1, len(text.split("\n")[0]))
+        self.problem = explain(
+            Failure(
+                source=self.source,
+                tokens=self.tokens,
+                kind=kind,
+                text=text,
+                span=Span(self.source.name, line, column, line, column + width),
+                position=position,
+                expected=frozenset(driver.accepts()),
+            )
+        )
+
+    def _offset(self, span: Span | None) -> int:
+        if span is None:
+            return 0
+        position = 0
+        for _ in range(span.line - 1):
+            position = self.text.find("\n", position) + 1
+        return position + span.column - 1
 
 
-def parse_file(path: str | Path) -> ast.Program:
-    """Parse the program in a file."""
-    return parse(SourceFile(str(path), Path(path).read_text("utf-8")))
+def _without_mistake(text: str, attempt: Attempt) -> str:
+    position = attempt.position
+    if attempt.problem is not None and attempt.problem.code == "E0108":
+        return blank(text, position, position + 1)
+    start = min(statement_start(attempt.tokens, position), position)
+    return blank(text, start, statement_end(text, start, position))
 
 
-def _comments(source: SourceFile) -> tuple[ast.Comment, ...]:
+# ------------------------------------------------------------------ after the parse
+
+NESTING: frozenset[type] = frozenset({*get_args(ast.Expr), ast.Argument, ast.If})
+"""Nodes that can stand inside one another without a bracket between them."""
+
+
+@cache
+def child_fields(kind: Hashable) -> tuple[str, ...]:
+    """Give the names of the fields of a kind of node that take part in comparison."""
+    return tuple(field.name for field in fields(cast(Any, kind)) if field.compare)
+
+
+def check_nesting(nodes: tuple[ast.Syntax, ...], *, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Refuse syntax nested deeper than `limits.nesting`; walks without recursion.
+
+    Raises `DiagnosticError` with E0615.
+    """
+    waiting: list[tuple[Any, int]] = [(node, 0) for node in nodes]
+    while waiting:
+        node, depth = waiting.pop()
+        if isinstance(node, tuple):
+            waiting.extend((item, depth) for item in node)
+        elif isinstance(node, ast.Syntax):
+            kind = type(node)
+            depth = depth + 1 if kind in NESTING else 0
+            if depth > limits.nesting:
+                raise DiagnosticError(
+                    error("E0615", f"this is nested over {limits.nesting} deep", node.span)
+                )
+            waiting.extend((getattr(node, name), depth) for name in child_fields(kind))
+
+
+def comments_of(source: SourceFile) -> tuple[ast.Comment, ...]:
+    """Give every comment of a text, in order."""
     found: list[ast.Comment] = []
-    for number, line in enumerate(source.text.split("\n"), start=1):
-        for match in COMMENT.finditer(line):
-            if match[0][0] != '"':
-                text = match[0].rstrip()
-                start = match.start() + 1
-                span = Span(source.name, number, start, number, start + len(text))
-                found.append(ast.Comment(text, span))
+    line = 1
+    position = 0
+    for match in SCAN.finditer(source.text):
+        if match.lastgroup != "comment":
+            continue
+        start = match.start()
+        line += source.text.count("\n", position, start)
+        line_start = source.text.rfind("\n", 0, start) + 1
+        position = start
+        text = match[0].rstrip()
+        column = start - line_start + 1
+        found.append(ast.Comment(text, Span(source.name, line, column, line, column + len(text))))
     return tuple(found)
+
+
+def _whole(source: SourceFile) -> Span:
+    lines = source.text.split("\n")
+    return Span(source.name, 1, 1, len(lines), len(lines[-1]) + 1)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from cnndsl.frontend import ast
+from cnndsl.frontend.habits import WORDS, foreign_word
 from cnndsl.frontend.tree_values import OPERATORS, Children, Token, ValueBuilder, rule
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span
@@ -40,7 +41,7 @@ class TreeBuilder(ValueBuilder):
     @rule
     def labelled_branch(self, span: Span, nodes: Children) -> ast.Branch:
         """`score: conv 3 1x1`."""
-        self._check_label(nodes[0], self.token_span(nodes[1]))
+        self._check_label(nodes[0], self.token_span(nodes[1]), nodes[2])
         return ast.Branch(nodes[0], nodes[2], span=span)
 
     @rule
@@ -117,12 +118,12 @@ class TreeBuilder(ValueBuilder):
     def labelled(self, span: Span, nodes: Children) -> ast.Line:
         """`[55x55x96] CONV1: 96 11x11 filters at stride 4`."""
         shape, label, colon, chain, claims, where = nodes
-        self._check_label(label, self.token_span(colon))
+        self._check_label(label, self.token_span(colon), chain)
         if claims:
             chain, claims = self._move_key(chain, claims)
         return ast.Line(shape, label, chain, claims or (), where or (), span=span)
 
-    def _check_label(self, label: ast.Words, colon: Span) -> None:
+    def _check_label(self, label: ast.Words, colon: Span, chain: ast.Chain) -> None:
         head = label.items[0]
         numbers = isinstance(head, ast.Name) and head.text in BEFORE_NUMBER
         kinds = (ast.Name, ast.Sized, ast.Dotted, ast.Through, ast.Indexed)
@@ -132,16 +133,26 @@ class TreeBuilder(ValueBuilder):
             ):
                 continue
             if not (numbers and isinstance(word, ast.Number)):
-                raise self._bad_label(label.span, colon)
+                if isinstance(head, ast.Name) and head.text in WORDS:
+                    raise DiagnosticError(foreign_word(head.text, head.span))
+                after = self.source.cut(chain.parts[0].span)
+                before = self.source.cut(label.span)
+                raise self._bad_label(
+                    label.span,
+                    colon,
+                    f"for a sequence write `{before} -> {after}`",
+                    f"for a name write `{before[0].lower()}1: {before} {after}`",
+                )
 
-    def _bad_label(self, label: Span, colon: Span) -> DiagnosticError:
+    def _bad_label(self, label: Span, colon: Span, *helps: str) -> DiagnosticError:
         return DiagnosticError(
             error(
                 "E0106",
-                "this cannot be a label",
+                f"`{self.source.cut(label)}` cannot be a label",
                 colon,
                 label="what stands before a colon is a name",
                 related=(Label(label),),
+                helps=helps,
             )
         )
 
@@ -243,9 +254,7 @@ class TreeBuilder(ValueBuilder):
     def formals(self, span: Span, nodes: Children) -> tuple[ast.Binding, ...]:
         """`(c, stride=1)`."""
         formals = (n for n in nodes if n is not None and not isinstance(n, str))
-        return tuple(
-            ast.Binding(n, span=n.span) if isinstance(n, ast.Name) else n for n in formals
-        )
+        return tuple(ast.Binding(n, span=n.span) if isinstance(n, ast.Name) else n for n in formals)
 
     @rule
     def block_def(self, span: Span, nodes: Children) -> ast.Block:

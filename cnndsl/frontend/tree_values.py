@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, cast
 from cnndsl.frontend import ast
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.limits import DEFAULT_LIMITS, Limits
-from cnndsl.support.source import Span
+from cnndsl.support.source import SourceFile, Span
 
 Children: TypeAlias = list[Any]
 """What a rule's method is given: nodes, tuples of nodes, punctuation tokens, None for an option
@@ -39,6 +39,10 @@ class Token(Protocol):
     """Line of its end."""
     end_column: int
     """Column after its last character."""
+    start_pos: int | None
+    """Position of its first character in the text."""
+    end_pos: int | None
+    """Position after its last character in the text."""
 
 
 Builder = TypeVar("Builder", bound="ValueBuilder")
@@ -98,9 +102,14 @@ def number_value(text: str) -> int | float:
 class ValueBuilder:
     """Builds leaves, words and expressions."""
 
-    def __init__(self, *, file: str = "<text>", limits: Limits = DEFAULT_LIMITS) -> None:
-        """Build nodes whose spans point into `file`."""
-        self.file = file
+    def __init__(self) -> None:
+        """Build nodes for no file yet; the parser says which before it starts."""
+        self.begin(SourceFile("<text>", ""), limits=DEFAULT_LIMITS)
+
+    def begin(self, source: SourceFile, *, limits: Limits) -> None:
+        """Build nodes whose spans point into `source` from now on."""
+        self.source = source
+        self.file = source.name
         self.limits = limits
 
     # -------------------------------------------------------------- spans and leaves

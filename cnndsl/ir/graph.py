@@ -1,16 +1,20 @@
-"""The graph: SSA dataflow on a networkx multigraph. The only module that touches networkx."""
+"""The graph: SSA dataflow on a networkx multigraph. The only module that touches networkx.
+
+It is imported when the first graph is made: programs are checked and summarised without one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, NewType, TypeVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Generic, NewType, TypeVar
 
 from cnndsl.ir.op import Attrs, Op
 from cnndsl.ir.types import TensorType
 from cnndsl.support.source import Span
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 A = TypeVar("A", bound=Attrs)
 
@@ -89,12 +93,17 @@ class Graph:
     """
 
     def __init__(self, name: str) -> None:
+        import networkx as nx
+
         self.name = name
         self.outputs: dict[str, Value] = {}
         self.updates: dict[NodeId, Value] = {}
         self._graph: nx.MultiDiGraph = nx.MultiDiGraph()
         self._age: dict[NodeId, int] = {}
         self._born = 0
+        # A name means one value for ever, so that graphs before and after a pass can be compared.
+        self._names: set[str] = set()
+        self._counts: dict[str, int] = {}
 
     def __getitem__(self, ref: NodeId | Value) -> Node[Any]:
         node_id = ref.node if isinstance(ref, Value) else ref
@@ -113,6 +122,8 @@ class Graph:
 
     def nodes(self) -> Iterator[Node[Any]]:
         """Walk the nodes in topological order; ties go by age, so the order is deterministic."""
+        import networkx as nx
+
         order = nx.lexicographical_topological_sort(self._graph, key=self._age.__getitem__)
         for node_id in list(order):
             yield self._graph.nodes[node_id]["node"]
@@ -154,12 +165,13 @@ class Graph:
         return seen
 
     def fresh_id(self, stem: str) -> NodeId:
-        """Give a name that no node has: `stem`, else `stem_1`, `stem_2`, ..."""
-        if stem not in self._graph:
+        """Give a name that no node has or ever had: `stem`, else `stem_1`, `stem_2`, ..."""
+        if stem not in self._names:
             return NodeId(stem)
-        count = 1
-        while f"{stem}_{count}" in self._graph:
+        count = self._counts.get(stem, 1)
+        while f"{stem}_{count}" in self._names:
             count += 1
+        self._counts[stem] = count
         return NodeId(f"{stem}_{count}")
 
     def add(self, node: Node[Any]) -> None:
@@ -170,6 +182,7 @@ class Graph:
         if missing:
             raise ValueError(f"{node.id} reads {', '.join(missing)}, which {self.name} has not")
         self._graph.add_node(node.id, node=node)
+        self._names.add(node.id)
         self._age[node.id] = self._born
         self._born += 1
         for operand, value in enumerate(node.operands):
@@ -205,6 +218,7 @@ class Graph:
 
     def renamed(self, names: Mapping[NodeId, NodeId]) -> Graph:
         """Give a copy in which the nodes in `names` have the names it says."""
+        import networkx as nx
 
         def value(old: Value) -> Value:
             return Value(names.get(old.node, old.node), old.index)
@@ -217,6 +231,8 @@ class Graph:
             data["node"] = replace(node, id=node_id, operands=operands)
         twin._age = {names.get(node_id, node_id): age for node_id, age in self._age.items()}
         twin._born = self._born
+        twin._names = self._names | set(names.values())
+        twin._counts = dict(self._counts)
         twin.outputs = {name: value(v) for name, v in self.outputs.items()}
         twin.updates = {names.get(p, p): value(v) for p, v in self.updates.items()}
         return twin
@@ -227,6 +243,8 @@ class Graph:
         twin._graph = self._graph.copy()
         twin._age = dict(self._age)
         twin._born = self._born
+        twin._names = set(self._names)
+        twin._counts = dict(self._counts)
         twin.outputs = dict(self.outputs)
         twin.updates = dict(self.updates)
         return twin

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any
 
 from lark import Lark, Token, Tree
-from lark.exceptions import UnexpectedInput
+from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from cnndsl.ir.graph import Graph, Node, NodeId, Origin, Value
 from cnndsl.ir.op import OPS, Attrs, Op
@@ -48,14 +48,22 @@ def parse_graph(text: str, *, file: str = "<graph>") -> Graph:
     try:
         tree = _lark().parse(text)
     except UnexpectedInput as unexpected:
-        line, column = max(unexpected.line, 1), max(unexpected.column, 1)
-        found = text.split("\n")[line - 1][column - 1 : column + 19] if unexpected.line > 0 else ""
-        message = f"this is not the text of a graph: unexpected {found!r}"
-        if not found:
-            message = "the text of the graph ends too early"
-        span = Span(file, line, column, line, column + 1)
-        raise DiagnosticError(error("E0603", message, span), sources={file: source}) from None
+        raise _unexpected(source, unexpected) from None
     return _Reader(source).graph(tree)
+
+
+def _unexpected(source: SourceFile, unexpected: UnexpectedInput) -> DiagnosticError:
+    lines = source.text.split("\n")
+    line, column = unexpected.line, unexpected.column
+    message = "the text of the graph ends too early"
+    # The end of the text has no place of its own.
+    if line < 1 or (isinstance(unexpected, UnexpectedToken) and unexpected.token.type == "$END"):
+        line, column = len(lines), len(lines[-1]) + 1
+    else:
+        found = lines[line - 1][column - 1 : column + 19]
+        message = f"this is not the text of a graph: unexpected {found!r}"
+    span = Span(source.name, line, column, line, column + 1)
+    return DiagnosticError(error("E0603", message, span), sources={source.name: source})
 
 
 @functools.cache
@@ -143,7 +151,7 @@ class _Reader:
 
     def _find_op(self, token: Token) -> Op[Any]:
         try:
-            return OPS[token]
+            return OPS[str(token)]
         except KeyError as unknown:
             raise self._fail(token, str(unknown)) from None
 

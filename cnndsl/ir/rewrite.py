@@ -29,6 +29,8 @@ class Pattern:
     """What the match calls it; the same name twice means the same value twice."""
     where: Callable[[Node[Any]], bool] = _always
     """A further condition on the node."""
+    any_operands: bool = False
+    """Whether operands after the ones that have a pattern may be anything, as many as there are."""
     shared: bool = False
     """Whether an inner node may have other readers; without, a rule never repeats its work."""
 
@@ -67,10 +69,11 @@ def pattern(
     *operands: Pattern,
     name: str | None = None,
     where: Callable[[Node[Any]], bool] = _always,
+    any_operands: bool = False,
     shared: bool = False,
 ) -> Pattern:
-    """Fit a node of `op` whose operands fit `operands`."""
-    return Pattern(op, operands, name, where, shared)
+    """Fit a node of `op` whose operands fit `operands`; see `Pattern` for the conditions."""
+    return Pattern(op, operands, name, where, any_operands, shared)
 
 
 def find_match(graph: Graph, rule: Rule, root: Node[Any]) -> Match | None:
@@ -96,9 +99,9 @@ def _fit(
         yield values, nodes
         return
     node = graph[value]
-    if node.op is not want.op or value.index or len(node.operands) != len(want.operands):
+    if node.op is not want.op or value.index or not _fits_count(want, node):
         return
-    if not is_root and not want.shared and _is_shared(graph, node):
+    if not is_root and not want.shared and is_shared(graph, node):
         return
     if not want.where(node):
         return
@@ -108,7 +111,13 @@ def _fit(
     if Trait.COMMUTATIVE in node.op.traits and len(want.operands) == 2:
         orders.append(want.operands[::-1])
     for order in orders:
-        yield from _fit_all(graph, list(zip(order, node.operands, strict=True)), values, nodes)
+        yield from _fit_all(graph, list(zip(order, node.operands, strict=False)), values, nodes)
+
+
+def _fits_count(want: Pattern, node: Node[Any]) -> bool:
+    if want.any_operands:
+        return len(node.operands) >= len(want.operands)
+    return len(node.operands) == len(want.operands)
 
 
 def _fit_all(
@@ -122,8 +131,8 @@ def _fit_all(
         yield from _fit_all(graph, rest, more_values, more_nodes)
 
 
-def _is_shared(graph: Graph, node: Node[Any]) -> bool:
-    """Whether anything but one operand slot reads the node."""
+def is_shared(graph: Graph, node: Node[Any]) -> bool:
+    """Tell whether anything but one operand slot reads the node."""
     readers = sum(len(graph.uses(value)) for value in node.results)
     return readers != 1 or any(graph.is_root(value) for value in node.results)
 
@@ -179,11 +188,19 @@ def is_dead(graph: Graph, node: Node[Any]) -> bool:
     )
 
 
-def apply_rules(graph: Graph, rules: Sequence[Rule], *, made_by: str, limit: int = 10_000) -> Graph:
+def apply_rules(
+    graph: Graph,
+    rules: Sequence[Rule],
+    *,
+    made_by: str,
+    limit: int = 100_000,
+    on_apply: Callable[[str, NodeId], None] | None = None,
+) -> Graph:
     """Apply `rules` until none fits, in a copy; `limit` applications mean that they never end.
 
     Each node is looked at in topological order, rules in the order given; after a change the new
-    nodes and the readers of the changed value are looked at again.
+    nodes and the readers of the changed value are looked at again. `on_apply` is told each rule
+    that was applied, with the node that it replaced.
     """
     graph = graph.copy()
     by_op: dict[Op[Any], list[Rule]] = {}
@@ -204,6 +221,8 @@ def apply_rules(graph: Graph, rules: Sequence[Rule], *, made_by: str, limit: int
             if touched is None:
                 continue
             applied += 1
+            if on_apply is not None:
+                on_apply(rule.name, node_id)
             if applied > limit:
                 raise VerifyError(f"{made_by} does not end: rule {rule.name!r} goes on applying")
             fresh = [other for other in touched if other in graph and other not in queued]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cnndsl.ir.graph import Graph, Node, NodeId, Value
+from cnndsl.ir.graph import Graph, Node, NodeId, Use, Value
 from cnndsl.support.diagnostics import TypeRuleError, VerifyError
 
 
@@ -18,9 +18,9 @@ def verify(graph: Graph) -> None:
     """
     faults = [*_node_faults(graph), *_root_faults(graph)]
     if not faults:
-        cycle = _cycle(graph)
-        if cycle:
-            faults.append(f"these nodes depend on themselves: {', '.join(sorted(cycle))}")
+        faults += _use_faults(graph)
+        if not faults and (cycle := _cycle(graph)):
+            faults.append(f"a cycle lies in or before {', '.join(sorted(cycle))}")
     if faults:
         raise VerifyError(f"{graph.name} is malformed: " + "; ".join(faults))
 
@@ -35,7 +35,6 @@ def _node_faults(graph: Graph) -> Iterator[str]:
             yield f"{node_id} reads {', '.join(map(str, missing))}, which nothing makes"
         else:
             yield from _type_faults(graph, node)
-            yield from _use_faults(graph, node)
 
 
 def _type_faults(graph: Graph, node: Node[Any]) -> Iterator[str]:
@@ -55,12 +54,17 @@ def _type_faults(graph: Graph, node: Node[Any]) -> Iterator[str]:
         yield f"{node.id} ({node.op.name}) is typed {was}, but its operands make it {must}"
 
 
-def _use_faults(graph: Graph, node: Node[Any]) -> Iterator[str]:
-    """The uses that the graph keeps must be the operands that the node names."""
-    for operand, value in enumerate(node.operands):
-        uses = graph.uses(value)
-        if sum(use.node == node.id and use.operand == operand for use in uses) != 1:
-            yield f"{node.id} reads {value}, but is not among its uses"
+def _use_faults(graph: Graph) -> Iterator[str]:
+    """The uses that the graph keeps must be the operands that the nodes name."""
+    named: dict[Value, set[Use]] = {}
+    for node_id in graph.ids():
+        for operand, value in enumerate(graph[node_id].operands):
+            named.setdefault(value, set()).add(Use(node_id, operand))
+    for node_id in graph.ids():
+        for value in graph[node_id].results:
+            kept = graph.uses(value)
+            if len(kept) != len(set(kept)) or set(kept) != named.get(value, set()):
+                yield f"the uses kept of {value} are not the operands that name it"
 
 
 def _root_faults(graph: Graph) -> Iterator[str]:

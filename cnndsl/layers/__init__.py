@@ -5,6 +5,7 @@ from cnndsl.layers import conv as conv
 from cnndsl.layers import dense as dense
 from cnndsl.layers import dropout as dropout
 from cnndsl.layers import join as join
+from cnndsl.layers import losses as losses
 from cnndsl.layers import norm as norm
 from cnndsl.layers import pool as pool
 from cnndsl.layers import shape as shape

@@ -300,15 +300,18 @@ class LayerKind(ABC):
     def words(self, spec: LayerSpec) -> str:
         """Write the layer as a program does, `conv 96 11x11 stride 4`, without defaults."""
         usual = self.usual(spec.settings)
-        first = [c for name in self.order if (c := self.clause(name)) and name in spec.settings]
+        clauses = [c for c in self.clauses if _worth_saying(c, spec, usual)]
+        bare = [c for name in self.order for c in clauses if c.name == name]
+        sizes = [c for c in bare if c.takes is Takes.SIZE]
         said = [self.name]
-        said += [show_value(spec.settings[c.name]) for c in first if _worth_saying(c, spec, usual)]
-        for clause in self.clauses:
-            if clause in first or not _worth_saying(clause, spec, usual):
-                continue
+        for clause in bare:
+            if clause not in sizes[1:]:  # only the first size needs no word
+                said.append(show_value(spec.settings[clause.name]))
+        for clause in clauses:
             value = spec.settings[clause.name]
-            named = clause.names[0] if clause.takes is Takes.FLAG and clause.names else clause.name
-            said.append(named if value is True else f"{named} {_short(value)}")
+            if clause in sizes[1:] or clause not in bare:
+                named = fold_words(clause.name)
+                said.append(named if value is True else f"{named} {_short(value)}")
         return " ".join(said)
 
     def usual(self, settings: Mapping[str, SettingValue]) -> Mapping[str, SettingValue]:

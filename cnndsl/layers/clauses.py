@@ -66,6 +66,8 @@ class Clause:
     """The least value of a NUMBER; nothing if there is none."""
     below: float | None = None
     """What a NUMBER must stay below; nothing if there is no bound."""
+    most: float | None = None
+    """The largest value of a NUMBER; nothing if there is none."""
 
 
 class LayerError(CnnDslError):
@@ -222,11 +224,13 @@ def _wrong_number(clause: Clause, value: SettingValue) -> str:
         number = float(value)
     bounds = [f"at least {clause.low:g}"] if clause.low is not None else []
     bounds += [f"below {clause.below:g}"] if clause.below is not None else []
+    bounds += [f"at most {clause.most:g}"] if clause.most is not None else []
     fits = (
         number is not None
         and abs(number) <= 1e30  # also refuses what is not a number
         and (clause.low is None or number >= clause.low)
         and (clause.below is None or number < clause.below)
+        and (clause.most is None or number <= clause.most)
     )
     return "" if fits else f"{show_value(value)}; it is {' and '.join(bounds) or 'a number'}"
 

@@ -41,7 +41,7 @@ class Dense(LayerKind):
     )  # fmt: skip
     clauses: ClassVar[tuple[Clause, ...]] = (
         Clause("neurons", Takes.COUNT, doc="how many neurons, the length of the result",
-               names=("units", "outputs", "classes"), required=True),
+               names=("units", "outputs"), required=True),
         Clause("nobias", Takes.FLAG, doc="no bias is added", names=("no bias",)),
         *INIT_CLAUSES,
     )  # fmt: skip

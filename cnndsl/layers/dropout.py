@@ -38,7 +38,7 @@ class Dropout(LayerKind):
     clauses: ClassVar[tuple[Clause, ...]] = (
         Clause("rate", Takes.NUMBER, doc="share of numbers left out, 0.5 or 50%", low=0.0,
                below=1.0, names=("drop", "p")),
-        Clause("keep", Takes.NUMBER, doc="share of numbers that stay", low=1e-6, below=1.000001),
+        Clause("keep", Takes.NUMBER, doc="share of numbers that stay", low=1e-6, most=1.0),
     )  # fmt: skip
     order = ("rate",)
     counted = False

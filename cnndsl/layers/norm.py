@@ -109,7 +109,7 @@ class Lrn(LayerKind):
     )  # fmt: skip
     clauses: ClassVar[tuple[Clause, ...]] = (
         Clause("size", Takes.COUNT, default=5, doc="neighbouring channels, an odd number",
-               names=("n", "channels")),
+               names=("n",)),
         Clause("alpha", Takes.NUMBER, default=1e-4, doc="weight of the squares", low=0.0),
         Clause("beta", Takes.NUMBER, default=0.75, doc="power of the divisor"),
         Clause("k", Takes.NUMBER, default=2.0, doc="added to the squares", low=1e-6),

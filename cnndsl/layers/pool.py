@@ -144,7 +144,7 @@ class AvgPool(_Pooling):
     clauses: ClassVar[tuple[Clause, ...]] = (
         *_CLAUSES,
         Clause("count_padding", Takes.FLAG, doc="the mean is over the padding too",
-               names=("count padding", "count_include_pad")),
+               names=("count_include_pad",)),
     )  # fmt: skip
 
     def emit(self, ctx: LayerContext, spec: LayerSpec, *inputs: Value) -> Value:

@@ -26,8 +26,7 @@ INIT_CLAUSES: tuple[Clause, ...] = (
            words=(AUTO, *_WORDS, "he_normal", "he_uniform", "glorot_normal", "glorot_uniform",
                   "lecun_normal", "lecun_uniform", "normal", "uniform", "zeros", "ones")),
     Clause("std", Takes.NUMBER, doc="spread of `init normal` and `init uniform`", low=0.0),
-    Clause("bias_init", Takes.NUMBER, default=0.0, doc="where the biases begin",
-           names=("bias init",)),
+    Clause("bias_init", Takes.NUMBER, default=0.0, doc="where the biases begin"),
 )  # fmt: skip
 """The clauses about the start of a layer with weights."""
 

@@ -193,7 +193,7 @@ WINDOW_CLAUSES: tuple[Clause, ...] = (
            group="the border"),
     Clause("same", Takes.FLAG, doc="pad to ceil(size/stride), the odd pixel below and right",
            group="the border"),
-    Clause("same_lower", Takes.FLAG, names=("same lower",), group="the border",
+    Clause("same_lower", Takes.FLAG, group="the border",
            doc="pad to ceil(size/stride), the odd pixel above and left"),
     Clause("half", Takes.FLAG, doc="pad half a window on each side", group="the border"),
     Clause("valid", Takes.FLAG, doc="no border", group="the border"),

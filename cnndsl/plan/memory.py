@@ -173,7 +173,7 @@ class _Planner:
                 self.held[value] = hold
             elif value in outside:
                 self._append(value, Arena.PREPARED, Lifetime(BEFORE, len(self.part.run)))
-            elif value.index == 0 and (dying := self._dying(node_id, phase, memory)):
+            elif value.index == 0 and (dying := self._dying(node_id, memory)):
                 dying.values.append(value)
                 dying.lifetime = Lifetime(dying.lifetime.first, memory[value].last)
                 self.held[value] = dying
@@ -183,9 +183,7 @@ class _Planner:
                 self.holds.append(hold)
                 self.held[value] = hold
 
-    def _dying(
-        self, node_id: NodeId, phase: Phase, memory: Mapping[Value, Lifetime]
-    ) -> _Hold | None:
+    def _dying(self, node_id: NodeId, memory: Mapping[Value, Lifetime]) -> _Hold | None:
         """Give the workspace region of an operand that the node may overwrite and reads last."""
         if not self.inplace:
             return None
@@ -193,8 +191,7 @@ class _Planner:
         now = memory[node.results[0]].first
         for value in overwritable(node, self.graph, origin):
             hold = self.held[origin[value]]
-            ours = hold.arena is Arena.WORKSPACE and hold.phase is phase
-            if ours and hold.lifetime.last == now:
+            if hold.arena is Arena.WORKSPACE and hold.lifetime.last == now:
                 return hold
         return None
 

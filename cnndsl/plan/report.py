@@ -41,7 +41,7 @@ class Row:
     nbytes: int
     """Bytes of its results."""
     lifetime: Lifetime
-    """From this step to the last one that reads any of its results."""
+    """From this step to the last one of its phase that needs any of its results."""
     sharing: str
     """Why its first result has no place of its own: "in place", "donated"; else empty."""
 
@@ -73,7 +73,6 @@ def rows(plan: Plan) -> tuple[Row, ...]:
     found = []
     for phase in Phase:
         for order, step in enumerate(plan.steps_of(phase)):
-            lives = [plan.lifetimes[value] for value in step.node.results]
             found.append(
                 Row(
                     phase=phase,
@@ -83,7 +82,7 @@ def rows(plan: Plan) -> tuple[Row, ...]:
                     operands=step.operands,
                     results=step.results,
                     nbytes=sum(slot.type.nbytes for slot in step.results),
-                    lifetime=Lifetime(order, max(life.last for life in lives)),
+                    lifetime=Lifetime(order, _last(plan, phase, step)),
                     sharing=_sharing(step),
                 )
             )
@@ -239,6 +238,12 @@ def _sharing(step: Step) -> str:
         return "donated"
     upon = any(s.arena is first.arena and s.offset == first.offset for s in step.operands)
     return "in place" if upon else ""
+
+
+def _last(plan: Plan, phase: Phase, step: Step) -> int:
+    if any(slot.arena is Arena.PREPARED for slot in step.results):
+        return len(plan.steps_of(phase))
+    return max(plan.lifetimes[value].last for value in step.node.results)
 
 
 def _own_bytes(step: Step) -> int:

@@ -140,7 +140,11 @@ def _greedy(
     *,
     youngest: bool = False,
 ) -> tuple[int, ...]:
-    """List scheduling by least growth, with a heap whose stale entries are thrown away."""
+    """List scheduling by least growth.
+
+    Growth only ever falls while tasks are done, and who falls is pushed again, so the entry that
+    comes up first for a task is the true one; the others find it done.
+    """
     sign = -1 if youngest else 1
     waiting = [len(earlier) for earlier in edges]
     followers: list[list[int]] = [[] for _ in edges]
@@ -152,9 +156,8 @@ def _greedy(
     heapq.heapify(heap)
     sequence: list[int] = []
     while heap:
-        cost, key = heapq.heappop(heap)
-        index = sign * key
-        if done[index] or cost != growth(index):
+        index = sign * heapq.heappop(heap)[1]
+        if done[index]:
             continue
         done[index] = True
         sequence.append(index)

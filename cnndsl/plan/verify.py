@@ -88,11 +88,12 @@ class _Memory:
     def write(self, slot: Slot, value: Value, writer: str) -> None:
         """Let `slot` hold `value`; whatever it touches is gone."""
         stretches = self.content[slot.arena]
-        gone = [s for s in stretches if s[0] < slot.end and slot.offset < s[1]]
+        begin, end = slot.offset, slot.end
+        gone = [s for s in stretches if s[0] < end and begin < s[1]]
         replaced = [stretches.pop(stretch) for stretch in gone]
         if replaced and slot.arena in (Arena.INPUT, Arena.CONSTANT, Arena.PREPARED):
             raise VerifyError(f"{writer} overwrites {replaced[0]} at {slot}")
-        stretches[slot.offset, slot.end] = self.origin.get(value, value)
+        stretches[begin, end] = self.origin.get(value, value)
 
     def launch(self, step: Step, phase: Phase) -> None:
         """Play one step."""

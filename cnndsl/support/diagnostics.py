@@ -6,9 +6,11 @@ text; colour belongs to the command line.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 from cnndsl.support.source import SourceFile, Span
 
@@ -29,6 +31,8 @@ class Label:
     """Where."""
     text: str = ""
     """What is said about it; may be empty."""
+    caret: bool = False
+    """Whether it is marked as the main place is: one thing that stands at several places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,23 +142,34 @@ def printable(text: str) -> str:
 WIDTH = 160
 """Longest source line that is shown whole, in columns."""
 
+TAB = "    "
+"""How a tab of a source line is shown."""
+
+Mark: TypeAlias = tuple[Span, str, str]
+"""A place to underline: where, what is said about it, and the sign that underlines it."""
+
 
 def render(diagnostic: Diagnostic, sources: Mapping[str, SourceFile]) -> str:
     """Render one diagnostic as plain text: sentence, place, lines with carets, notes, help."""
     out = [f"{diagnostic.severity.value}[{diagnostic.code}]: {printable(diagnostic.message)}"]
-    marks = [(label.span, label.text, "-") for label in diagnostic.related]
     gutter = ""
     if diagnostic.span is not None:
-        span = diagnostic.span
-        out.append(f" --> {printable(span.file)}:{span.line}:{span.column}")
-        source = sources.get(span.file)
-        if source is not None:
-            marks.append((span, diagnostic.label, "^"))
-            here = [mark for mark in marks if mark[0].file == span.file]
-            gutter = " " * len(str(max(mark[0].line for mark in here)))
-            out.append(f"{gutter} |")
-            out.extend(_source_lines(source, here, gutter))
-            out.append(f"{gutter} |")
+        marks = [
+            (label.span, label.text, "^" if label.caret else "-") for label in diagnostic.related
+        ]
+        marks.append((diagnostic.span, diagnostic.label, "^"))
+        files = list(dict.fromkeys([diagnostic.span.file, *(mark[0].file for mark in marks)]))
+        shown = [mark[0].line for mark in marks if mark[0].file in sources]
+        gutter = " " * len(str(max(shown, default=1)))
+        for file in files:
+            here = [mark for mark in marks if mark[0].file == file]
+            place = diagnostic.span if file == diagnostic.span.file else here[0][0]
+            arrow = "-->" if file == diagnostic.span.file else ":::"
+            out.append(f"{gutter}{arrow} {printable(file)}:{place.line}:{place.column}")
+            if file in sources:
+                out.append(f"{gutter} |")
+                out.extend(_source_lines(sources[file], here, gutter))
+                out.append(f"{gutter} |")
     for text in diagnostic.notes:
         out.extend(_hanging(f"{gutter or ' '} = ", text))
     for text in diagnostic.helps:
@@ -177,9 +192,7 @@ def printable_lines(text: str) -> list[str]:
     return [printable(line) for line in text.split("\n")]
 
 
-def _source_lines(
-    source: SourceFile, marks: Sequence[tuple[Span, str, str]], gutter: str
-) -> list[str]:
+def _source_lines(source: SourceFile, marks: Sequence[Mark], gutter: str) -> list[str]:
     out: list[str] = []
     lines = sorted({span.line for span, _, _ in marks})
     previous = lines[0]
@@ -190,40 +203,48 @@ def _source_lines(
         raw = source.line(number)
         here = sorted((m for m in marks if m[0].line == number), key=lambda m: m[0].column)
         start = _window(raw, here)
-        shown = printable(raw[start : start + WIDTH])
-        out.append(f"{number:>{len(gutter)}} | {shown}")
+        out.append(f"{number:>{len(gutter)}} | {_shown(raw[start : start + WIDTH])}")
         out.extend(f"{gutter} | {text}" for text in _mark_rows(raw, start, here))
     return out
 
 
-def _window(raw: str, marks: Sequence[tuple[Span, str, str]]) -> int:
+def _shown(raw: str) -> str:
+    """A stretch of a source line as it is printed."""
+    return printable(raw.replace("\t", TAB))
+
+
+def _columns(raw: str) -> int:
+    """How many columns of a terminal a stretch of a source line takes."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _shown(raw))
+
+
+def _window(raw: str, marks: Sequence[Mark]) -> int:
     """First column to show of a very long line: the marked place stays in sight."""
     if len(raw) <= WIDTH:
         return 0
-    return max(0, min(marks[-1][0].column - 1 - WIDTH // 2, len(raw) - WIDTH))
+    place = next((span for span, _, sign in marks if sign == "^"), marks[-1][0])
+    return max(0, min(place.column - 1 - WIDTH // 2, len(raw) - WIDTH))
 
 
-def _mark_rows(raw: str, start: int, marks: Sequence[tuple[Span, str, str]]) -> list[str]:
+def _mark_rows(raw: str, start: int, marks: Sequence[Mark]) -> list[str]:
     """Underline rows: carets and dashes on one row with the last label; other labels hang below."""
     row = ""
     hanging: list[tuple[int, str]] = []
     for index, (span, text, sign) in enumerate(marks):
         end = span.end_column if span.end_line == span.line else len(raw) + 1
-        left = len(printable(raw[start : span.column - 1]))
-        width = max(
-            1, len(printable(raw[max(start, span.column - 1) : min(end - 1, start + WIDTH)]))
-        )
+        left = _columns(raw[start : max(start, span.column - 1)])
+        width = max(1, _columns(raw[max(start, span.column - 1) : min(end - 1, start + WIDTH)]))
         row = row.ljust(left)
         row = row[:left] + sign * width + row[left + width :]
         if text and index < len(marks) - 1:
-            hanging.append((left, text))
+            hanging.append((left, printable(text)))
         elif text:
-            row = f"{row} {text}"
-    rows = [printable(row)]
+            row = f"{row} {printable(text)}"
+    rows = [row]
     for position in range(len(hanging) - 1, -1, -1):
-        bars = "".ljust(0)
+        bars = ""
         for left, _ in hanging[:position]:
             bars = bars.ljust(left) + "|"
         left, text = hanging[position]
-        rows.append(bars.ljust(left) + printable(text))
+        rows.append(bars.ljust(left) + text)
     return rows

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cnndsl.ir.graph import Node
+from cnndsl.ir.op import Attrs
 from cnndsl.ops.rules import Array, compute
 from cnndsl.ops.structural import input_, parameter
 from cnndsl.runtime.executable import Executable
+
+
+def _role(node: Node[Attrs]) -> str:
+    return {"parameter": "parameter", "input": "input"}.get(node.op.name, "result")
 
 
 def first_not_finite(step: Executable, feeds: Mapping[str, Array]) -> str:
@@ -33,9 +39,9 @@ def first_not_finite(step: Executable, feeds: Mapping[str, Array]) -> str:
                 if array.dtype.kind == "f" and not np.isfinite(array).all():
                     layer = node.origin.of or node.id
                     bad = int((~np.isfinite(array)).sum())
-                    what = "parameter" if node.op is parameter else "result"
+                    what = _role(node)
                     return (
-                        f": the first value that is not finite is the {what} {node.id}"
+                        f": the first value that is not finite is the {what}"
                         f" of {layer}, {bad} of {array.size} elements"
                     )
     return ""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from cnndsl.ops.rules import Array
-from cnndsl.ops.structural import parameter
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.train.metrics import Tally
 
@@ -20,8 +19,7 @@ Batches = Iterable[tuple[Array, Array]]
 
 def weights_of(executable: Executable, state: Mapping[str, Array]) -> State:
     """Give those arrays of `state` that an executable has as parameters."""
-    names = [node.id for node in executable.plan.graph.nodes() if node.op is parameter]
-    return {name: state[name] for name in names}
+    return {name: state[name] for name in executable.parameters}
 
 
 def evaluate(

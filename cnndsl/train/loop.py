@@ -44,6 +44,10 @@ class TrainingData(Protocol):
         """Walk the validation batches."""
         ...
 
+    def feeds(self, images: Array, labels: Array) -> dict[str, Array]:
+        """Name a batch's arrays as the inputs of the network and its loss."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
@@ -59,8 +63,6 @@ class FitOptions:
     """Stop after so many epochs without a better validation accuracy; nothing: never."""
     top: int = 5
     """The k of top-k accuracy."""
-    input: str = "input"
-    """Name of the network's input."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """What is written into weights files beside the arrays."""
 
@@ -195,12 +197,8 @@ class Trainer:
     def _feeds(self, images: Array, labels: Array) -> dict[str, Array]:
         """Name the arrays of a step; counters are fed only to graphs that draw random numbers."""
         graph = self._step.plan.graph
-        kind = graph.type_of(graph.outputs["loss"]).dtype.numpy
-        feeds = {
-            self._options.input: images.astype(kind, copy=False),
-            "target": labels,
-            RATE: np.asarray(self._rate(), dtype=kind),
-        }
+        feeds = self._data.feeds(images, labels)
+        feeds[RATE] = np.asarray(self._rate(), dtype=self._step.inputs[RATE].dtype.numpy)
         if "random.key" in graph:
             feeds["random.key"] = np.asarray(self.progress.seed, dtype=np.int64)
             feeds["random.step"] = np.asarray(self.progress.steps, dtype=np.int64)
@@ -213,11 +211,6 @@ class Trainer:
         )
         return options.schedule.rate(options.rate, at)
 
-    def _score_feeds(self, images: Array, labels: Array) -> dict[str, Array]:
-        graph = self._step.plan.graph
-        kind = graph.type_of(graph.outputs["loss"]).dtype.numpy
-        return {self._options.input: images.astype(kind, copy=False), "target": labels}
-
     def _close_epoch(self, tally: Tally, seconds: float) -> None:
         progress, options = self.progress, self._options
         rate = self._rate()
@@ -228,7 +221,7 @@ class Trainer:
             self._data.validation(),
             classes=self._data.classes,
             top=options.top,
-            feeds=self._score_feeds,
+            feeds=self._data.feeds,
         )
         progress.epoch, progress.step, progress.tally = progress.epoch + 1, 0, {}
         row = {

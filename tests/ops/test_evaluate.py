@@ -13,10 +13,11 @@ from cnndsl.ops.evaluate import attrs_in_precision, evaluate, evaluate_values
 from cnndsl.ops.linalg import matmul
 from cnndsl.ops.rules import Array
 from cnndsl.ops.shape import SplitAttrs, full_like, split
-from cnndsl.ops.structural import ConstantAttrs, InputAttrs, ParameterAttrs, constant
+from cnndsl.ops.structural import ConstantAttrs, InputAttrs, ParameterAttrs, constant, parameter
 from cnndsl.ops.structural import input_ as input_op
-from cnndsl.ops.structural import parameter
 from cnndsl.ops.unary import CastAttrs, cast
+
+TENTHS = np.asarray([[0.1, 0.2, 0.3]], dtype=np.float32)
 
 
 def small_graph() -> Graph:
@@ -25,7 +26,7 @@ def small_graph() -> Graph:
     b = Builder(graph)
     x = b.emit(input_op, attrs=InputAttrs(f32(2, 3)), name="x")
     w = b.emit(parameter, attrs=ParameterAttrs(f32(3, 3)), name="w")
-    c = b.emit(constant, attrs=ConstantAttrs.of(np.float32([[0.1, 0.2, 0.3]])), name="c")
+    c = b.emit(constant, attrs=ConstantAttrs.of(TENTHS), name="c")
     graph.outputs["y"] = b.emit(add, b.emit(matmul, x, w), c)
     graph.outputs["three"] = full_like(b, 3.0, f32())
     graph.updates[NodeId("w")] = b.emit(mul, w, graph.outputs["three"])
@@ -50,7 +51,7 @@ def test_outputs_come_by_name_in_the_graphs_precision() -> None:
 def test_another_precision_reaches_every_node() -> None:
     given = feeds()
     found = evaluate(small_graph(), given, dtype=DType.F64)["y"]
-    expected = given["x"] @ given["w"] + np.float32([[0.1, 0.2, 0.3]]).astype(np.float64)
+    expected = given["x"] @ given["w"] + TENTHS.astype(np.float64)
     assert found.dtype == np.float64
     assert np.array_equal(found, expected)
 
@@ -88,8 +89,8 @@ def test_attributes_change_their_float_types_alone() -> None:
     assert attrs_in_precision(CastAttrs(DType.I64), DType.F64) == CastAttrs(DType.I64)
     whole = ConstantAttrs.of(np.arange(3))
     assert attrs_in_precision(whole, DType.F32) == whole
-    wide = attrs_in_precision(ConstantAttrs.of(np.float32([1.5])), DType.F64)
-    assert wide == ConstantAttrs.of(np.float64([1.5]))
+    wide = attrs_in_precision(ConstantAttrs.of(np.asarray([1.5], dtype=np.float32)), DType.F64)
+    assert wide == ConstantAttrs.of(np.asarray([1.5], dtype=np.float64))
 
 
 def test_casts_stay_casts_in_another_precision() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph, Node, Value
-from cnndsl.ir.op import Op
+from cnndsl.ir.op import Attrs, Op, Trait
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.activations import relu, tanh
 from cnndsl.ops.elementwise import add, maximum, mul, neg, sub
@@ -156,6 +156,15 @@ def graphs(
         grower.grow()
     wanted = draw(st.booleans()) if updates is None else updates
     return grower.finish(updates=wanted)
+
+
+def stray_op(name: str, *traits: Trait, results: int = 1) -> Op[Attrs]:
+    """An op that no table knows: any operands, `results` results of the first one's type."""
+
+    def type_rule(attrs: Attrs, *xs: TensorType) -> tuple[TensorType, ...]:
+        return (xs[0],) * results
+
+    return Op(name, ("xs",), 0, True, Attrs, type_rule, frozenset(traits), "For tests.")
 
 
 def feeds_of(graph: Graph, op: Op[Any], seed: int = 0) -> dict[str, Array]:

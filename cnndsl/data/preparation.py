@@ -142,7 +142,7 @@ def _geometry(
     goal = target[:2]
     if channels != target[2]:
         if {channels, target[2]} != {1, 3}:
-            raise _unfit(dataset, target, f"{channels} channels cannot become {target[2]}")
+            raise _unfit(dataset, target, "only 1 and 3 channels become each other")
         change = "repeated for each colour" if channels == 1 else "turned into grey"
         notes.append(f"the images of {dataset.name} were {change}")
     if spec.crop is not None and spec.crop.size != goal:
@@ -192,8 +192,9 @@ def _statistics(spec: DataSpec, channels: int) -> tuple[tuple[float, ...], tuple
         if len(values) not in (0, 1, channels):
             raise setting_error(
                 f"normalize with {len(values)} values for {word}",
-                f"the input has {channels} channel{'s' * (channels > 1)}: "
-                f"1 value, or {channels}, one a channel",
+                f"the input has {channels} channels: give 1 value or {channels}"
+                if channels > 1
+                else "the input has 1 channel: give 1 value",
             )
         out.append(tuple(values) * channels if len(values) == 1 else tuple(values))
     return out[0], out[1]

@@ -1,0 +1,263 @@
+"""From a failed parse to a message: brackets, the ends of things, and what is left over.
+
+`explain` tries the rules in order; the first that knows the mistake names it. Rules for chains
+and for habits from other languages stand in `frontend.habits`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from cnndsl.frontend.failure import (
+    CLOSERS,
+    ELEMENTS,
+    OPENERS,
+    STATEMENTS,
+    STRUCTURE_WORDS,
+    Failure,
+    expectation,
+)
+from cnndsl.frontend.habits import HABITS
+from cnndsl.frontend.recovery import PIECES
+from cnndsl.frontend.tree_values import Token
+from cnndsl.support.diagnostics import Diagnostic, Label, error
+from cnndsl.support.source import Span
+
+
+def explain(failure: Failure) -> Diagnostic:
+    """Give the diagnostic for the place where the parser could not go on."""
+    for rule in RULES:
+        found = rule(failure)
+        if found is not None:
+            return found
+    return _unexpected(failure)
+
+
+# ------------------------------------------------------------------ brackets
+
+
+def _closing(failure: Failure) -> Diagnostic | None:
+    """A closing bracket that closes nothing, or the wrong one."""
+    if failure.kind not in CLOSERS:
+        return None
+    stack = failure.open_brackets()
+    if not stack:
+        return error(
+            "E0108",
+            f"this `{failure.text}` closes nothing",
+            failure.span,
+            label="no bracket is open here",
+        )
+    opener = failure.tokens[stack[-1]]
+    if opener.type == CLOSERS[failure.kind]:
+        return None
+    return error(
+        "E0103",
+        f"this `{opener.value}` is never closed",
+        failure.span_of(opener),
+        label="opened here",
+        related=(Label(failure.span, f"`{OPENERS[opener.type]}` must come before this"),),
+    )
+
+
+def _unclosed(failure: Failure) -> Diagnostic | None:
+    """A bracket still open at the end, or where something begins that no bracket can hold."""
+    stack = failure.open_brackets()
+    if not stack:
+        return None
+    opener = failure.tokens[stack[-1]]
+    if failure.kind == "$END":
+        last = next(token for token in reversed(failure.tokens) if token.type != "_NL")
+        where = "still inside it at the end of the file"
+        place = _content(failure, last.end_line, last.end_column)
+    elif opener.type != "LBRACE" and not _closes(failure, opener) and _is_outside(failure, opener):
+        where = "still inside it here"
+        place = _content(failure, failure.span.line, failure.span.end_column)
+    else:
+        return None
+    return error(
+        "E0103",
+        f"this `{opener.value}` is never closed",
+        failure.span_of(opener),
+        label="opened here",
+        related=(Label(place, where),) if place.line > opener.line else (),
+        helps=_where_to_close(failure, stack[-1]),
+    )
+
+
+def _is_outside(failure: Failure, opener: Token) -> bool:
+    """Whether the refused text looks as if it belonged to what comes after the bracket."""
+    if failure.kind in STATEMENTS:
+        return True
+    if failure.kind == "CMP" and failure.text == ">" and failure.previous() == "DASH":
+        return True
+    return failure.kind in ELEMENTS | {"COLON", "LBRACE"} and failure.span.line > opener.line
+
+
+def _closes(failure: Failure, opener: Token) -> bool:
+    """Whether some later bracket closes `opener`."""
+    depth = 0
+    for match in PIECES.finditer(failure.source.text, opener.start_pos or 0):
+        depth += (match[0] in "([{") - (match[0] in ")]}")
+        if depth == 0:
+            return True
+    return False
+
+
+def _content(failure: Failure, line: int, end_column: int) -> Span:
+    """The span of a line from its first character that is not blank."""
+    text = failure.source.line(line)
+    start = len(text) - len(text.lstrip()) + 1
+    return Span(failure.source.name, line, start, line, max(end_column, start + 1))
+
+
+def _where_to_close(failure: Failure, opener: int) -> tuple[str, ...]:
+    """Where two things in a row can only follow a bracket: `POOL?*2` in an open `[`."""
+    tokens = failure.tokens
+    closer = OPENERS[tokens[opener].type]
+    depth = 0
+    for index in range(opener + 1, len(tokens) - 1):
+        kind = tokens[index].type
+        depth += (kind in OPENERS) - (kind in CLOSERS)
+        doubled = tokens[index - 1].type == "QMARK" or tokens[index - 2].type == "STAR"
+        if kind == "STAR" and depth == 0 and doubled and index - 1 > opener:
+            inner = failure.between(opener, index)
+            count = failure.between(index, index + 2)
+            shown = f": {inner}{closer}{count}" if "\n" not in inner else ""
+            return (f"`{closer}` probably belongs before `{count}`{shown}",)
+    return ()
+
+
+# ------------------------------------------------------------------ characters
+
+
+def _character(failure: Failure) -> Diagnostic | None:
+    """Text that no terminal matches."""
+    if failure.kind:
+        return None
+    rest = failure.rest_of_line()
+    if rest[0] == '"':
+        return error(
+            "E0109",
+            "this string is never closed",
+            failure.here(0, len(rest.rstrip())),
+            label="it must end on its own line",
+            helps=('close it with `"`',),
+        )
+    number = re.match(r"[0-9][\w.]*", rest)
+    if number is not None:
+        return error(
+            "E0107",
+            f"`{number[0]}` is neither a number nor a size",
+            failure.here(0, len(number[0])),
+            helps=("numbers are written 64, 0.5, 5e-4, 40% or 35K; sizes 3x3, 7x7/2 or 224x224x3",),
+        )
+    return error("E0107", f"`{rest[0]}` means nothing here", failure.here(0, 1))
+
+
+# ------------------------------------------------------------------ words and ends
+
+
+def _structure_word(failure: Failure) -> Diagnostic | None:
+    """A structure word where a name or a layer belongs."""
+    word = failure.text
+    if word == "else":
+        return error(
+            "E0107",
+            "this `else` has no `if`",
+            failure.span,
+            label="it belongs after the `}` of an `if`",
+        )
+    if failure.kind == "COLON" and failure.previous().lower() in STRUCTURE_WORDS:
+        token = failure.tokens[-1]
+        if token.value in ("if", "else", "in", "not"):
+            return None
+        return _reserved(failure, token.value, failure.span_of(token))
+    if word not in STRUCTURE_WORDS or "NAME" not in failure.expected:
+        return None
+    if word in ("as", "if", "where"):
+        return error(
+            "E0107",
+            f"`{word}` follows a layer, and none stands before it",
+            failure.span,
+            label=f"expected {expectation(failure.expected)}",
+        )
+    return _reserved(failure, word, failure.span)
+
+
+def _reserved(failure: Failure, word: str, span: Span) -> Diagnostic:
+    return error(
+        "E0111",
+        f"`{word}` is a word of the language itself and names nothing",
+        span,
+        label="a name belongs here",
+        helps=(f"choose another name, such as `{word}1`",),
+    )
+
+
+def _missing_arrow(failure: Failure) -> Diagnostic | None:
+    """Two elements of a chain with nothing between them."""
+    if failure.kind not in ELEMENTS or not failure.expected & {"ARROW", "DASH"}:
+        return None
+    if "PLUS" in failure.expected:
+        return None
+    last = failure.tokens[-1]
+    return error(
+        "E0110",
+        f"nothing joins `{failure.text}` to what stands before it",
+        failure.span,
+        label="expected `->`",
+        helps=(f"write `{_short(failure, last.value)} -> {failure.text}`",),
+    )
+
+
+def _short(failure: Failure, last: str) -> str:
+    shown = failure.between(failure.element(), len(failure.tokens))
+    return shown if len(shown) <= 40 and "\n" not in shown else f"..{last}"
+
+
+def _ends_early(failure: Failure) -> Diagnostic | None:
+    """The file or a body ends in the middle of a statement."""
+    if failure.kind not in ("$END", "_NL", "SEMICOLON"):
+        return None
+    what = "file" if failure.kind == "$END" else "line"
+    last = failure.tokens[-1] if failure.tokens else None
+    after = f" after `{last.value}`" if last is not None and last.type != "_NL" else ""
+    return error(
+        "E0107",
+        f"the {what} ends in the middle of a statement",
+        failure.span,
+        label=f"expected {expectation(failure.expected)}{after}",
+    )
+
+
+def _unexpected(failure: Failure) -> Diagnostic:
+    """Everything else: what stands there and what was expected."""
+    said = expectation(failure.expected)
+    shown = failure.text if len(failure.text) <= 40 else f"{failure.text[:37]}..."
+    related: tuple[Label, ...] = ()
+    stack = failure.open_brackets()
+    if stack:
+        opener = failure.tokens[stack[-1]]
+        if opener.type != "LBRACE" and {"RPAR", "RSQB"} & failure.expected:
+            related = (Label(failure.span_of(opener), "opened here"),)
+    return error(
+        "E0107",
+        f"`{shown}` does not belong here",
+        failure.span,
+        label=f"expected {said}" if said else "",
+        related=related,
+    )
+
+
+RULES: tuple[Callable[[Failure], Diagnostic | None], ...] = (
+    _closing,
+    _unclosed,
+    *HABITS,
+    _character,
+    _structure_word,
+    _missing_arrow,
+    _ends_early,
+)
+"""In the order in which they are tried."""

@@ -1,0 +1,309 @@
+"""The library's face: a program with its weights.
+
+    model = cnndsl.load("lenet.cnn")
+    model.fit(epochs=5)
+    model.evaluate()
+    model.predict(images)
+    model.save("lenet.safetensors")
+
+Nothing here prints. What is wrong with a program, data or weights is one kind of exception,
+`cnndsl.DiagnosticError`, which carries the diagnostics.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnndsl.compiler import Compilation, CompileOptions, Training, compile_network
+from cnndsl.data.single import prepare_images
+from cnndsl.frontend import ast
+from cnndsl.frontend.find import find_program
+from cnndsl.frontend.parse import parse, parse_file
+from cnndsl.ir.types import DType
+from cnndsl.layers.initializers import initial_state
+from cnndsl.layers.network import Network
+from cnndsl.ops.rules import Array
+from cnndsl.runtime.executable import Executable, State
+from cnndsl.session import (
+    Choices,
+    Session,
+    data_spec,
+    describe_weights,
+    open_session,
+    plain_elaboration,
+    resolve,
+)
+from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
+from cnndsl.train.checkpoint import check_fit, load_state, save_state
+from cnndsl.train.evaluate import weights_of
+from cnndsl.train.loop import Event
+from cnndsl.train.runs import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What training gave."""
+
+    epochs: tuple[Mapping[str, Any], ...]
+    """A row an epoch: loss, accuracy, val_loss, val_accuracy, lr, seconds, ..."""
+    best_epoch: int
+    """The epoch whose weights the model now has, from 1."""
+    test: Mapping[str, float] | None
+    """Loss, accuracy and top-k on the test images, if the data set has any."""
+
+
+class Model:
+    """A program, the choices made for it, and its weights."""
+
+    def __init__(
+        self, program: ast.Program, *, choices: Choices | None = None, base_dir: Path | None = None
+    ) -> None:
+        """Take a program that has been parsed; `load` and `from_text` are the usual ways here.
+
+        Raises `DiagnosticError` if the program is wrong.
+        """
+        self.program = program
+        """The syntax tree."""
+        self.choices = choices or Choices()
+        """Parameters, data, device."""
+        self.state: State | None = None
+        """Its weights by name; nothing before `fit`, `initialize` or `load_weights`."""
+        self._base_dir = base_dir
+        self._elaboration = plain_elaboration(program, self.choices, base_dir=base_dir)
+        self._scorers: dict[tuple[int, str], Executable] = {}
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path,
+        *,
+        params: Mapping[str, str | int | float | bool] | None = None,
+        device: str = "reference",
+    ) -> Model:
+        """Read a program by file name or by its name in the zoo, or from a weights file.
+
+        Raises `DiagnosticError` with everything that is wrong.
+        """
+        if str(name).endswith(".safetensors"):
+            return cls.from_weights(Path(name), device=device)
+        path = find_program(name)
+        choices = Choices(params=dict(params or {}), device=device)
+        return cls(parse_file(path), choices=choices, base_dir=path.resolve().parent)
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        name: str = "program.cnn",
+        *,
+        params: Mapping[str, str | int | float | bool] | None = None,
+        device: str = "reference",
+    ) -> Model:
+        """Read a program from a string; `name` is what messages call it."""
+        return cls(parse(text, name), choices=Choices(params=dict(params or {}), device=device))
+
+    @classmethod
+    def from_weights(cls, path: Path, *, device: str = "reference") -> Model:
+        """Read a weights file that `save` or a run wrote: it holds the program's text.
+
+        Raises `WeightsError` for a file that is none or does not fit its own program.
+        """
+        _, metadata = load_state(path)
+        if "program" not in metadata:
+            raise DiagnosticError(
+                error(
+                    "E0712",
+                    f"{path} does not hold the program of its weights",
+                    helps=("give the program, and these weights with --weights",),
+                )
+            )
+        choices = Choices(
+            params=json.loads(metadata.get("params", "{}")),
+            data=metadata.get("data.choice") or None,
+            device=device,
+        )
+        program = parse(metadata["program"], path.name)
+        model = cls(program, choices=choices, base_dir=path.resolve().parent)
+        model.load_weights(path)
+        return model
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.network.name
+
+    @property
+    def network(self) -> Network:
+        """Layers with all sizes and counts worked out."""
+        return self._elaboration.network
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """What was decided that the program does not say."""
+        return self._elaboration.notes
+
+    def compile(
+        self, options: CompileOptions | None = None, *, training: bool = False
+    ) -> Compilation:
+        """Compile for inference, or the training step of the program's `train {}`.
+
+        Every stage is kept in the result, to be looked at.
+        """
+        chosen = options or CompileOptions(device=self.choices.device, dtype=self.choices.dtype)
+        if not training:
+            return compile_network(self.network, chosen)
+        settings = resolve(self._elaboration, self.choices, [])
+        recipe = Training(settings.optimizer, settings.loss, settings.clip)
+        return compile_network(self.network, chosen, training=recipe)
+
+    def initialize(self, *, seed: int = 0) -> None:
+        """Draw fresh weights; the same seed draws the same."""
+        self.state = initial_state(self._scorer(1, self.choices.dtype).plan.graph, seed)
+
+    def session(self, **choices: Any) -> Session:
+        """Open the data and decide everything for a run; `choices` are fields of `Choices`."""
+        return open_session(self.program, replace(self.choices, **choices), base_dir=self._base_dir)
+
+    def fit(
+        self,
+        data: str | None = None,
+        *,
+        observe: Callable[[Event], None] = lambda event: None,
+        folder: str | Path | None = None,
+        **choices: Any,
+    ) -> FitResult:
+        """Train as the program says, and take the weights of the best epoch.
+
+        `data` names a data set or a folder of images; `choices` are further fields of `Choices`
+        (epochs, batch, rate, seed, patience, limit, ...). With `folder`, a run folder is made
+        in it; else nothing is written. Training begins from `load_weights`, if there was one.
+        """
+        session = self.session(**({"data": data} if data else {}), **choices)
+        step = session.stepper()
+        state = session.first_state(step)
+        step.load_state({**state, **(self.state or {})})
+        run = None
+        if folder is not None:
+            run = RunFolder.claim(Path(folder), session.network.name)
+            run.describe(self.program.source.text, session.record())
+        trainer = session.trainer(step, observe=observe, folder=run)
+        progress = trainer.fit()
+        self._adopt(session, trainer.best or trainer.state)
+        assert self.state is not None
+        test = None
+        if session.data.test is not None:
+            test = session.evaluate(self.state).report()
+        return FitResult(tuple(progress.rows), progress.best_epoch, test)
+
+    def _adopt(self, session: Session, state: State) -> None:
+        """Take weights, and the network that belongs to them, from a session."""
+        self._elaboration = session.elaboration
+        self.choices = session.choices
+        self._scorers.clear()
+        self.state = weights_of(self._scorer(1, session.choices.dtype), state)
+
+    def evaluate(
+        self, data: str | None = None, *, split: str = "test", **choices: Any
+    ) -> dict[str, float]:
+        """Measure the weights: loss, accuracy and top-k on a split of a data set."""
+        session = self.session(**({"data": data} if data else {}), **choices)
+        return session.evaluate(self._weights(), split).report()
+
+    def predict(self, images: Array) -> Array:
+        """Give the network's output for images [N, H, W, C] or one image [H, W, C].
+
+        uint8 images (0 to 255) are prepared as the program's data is: scaled, sized, normalised.
+        Floats are taken as they are, in the network's own size. Gives [N, scores], or [scores]
+        for one image. Raises `DiagnosticError` for arrays that do not fit.
+        """
+        batch, single = self._batch_of(np.asarray(images))
+        executable = self._scorer(len(batch), self.choices.dtype)
+        executable.load_state(weights_of(executable, self._weights()))
+        outputs = executable.run({self.network.inputs[0].name: batch})
+        result = next(iter(outputs.values()))
+        return np.asarray(result[0] if single else result)
+
+    def _batch_of(self, images: Array) -> tuple[Array, bool]:
+        size = self.network.inputs[0].size
+        single = images.ndim == len(size)
+        if images.dtype == np.uint8 and images.ndim in (3, 4):
+            single = images.ndim == 3
+            settings = resolve(self._elaboration, self.choices, [])
+            spec = data_spec(self._elaboration, settings, self.choices, [])
+            ready = prepare_images(images[None] if single else images, spec, size)
+            return ready.astype(self.choices.dtype.numpy), single
+        if images.shape[-len(size) :] != size or images.ndim not in (len(size), len(size) + 1):
+            wanted = " x ".join(map(str, size))
+            raise DiagnosticError(
+                error(
+                    "E0910",
+                    f"{self.name} takes images [{wanted}], one or a batch of them; "
+                    f"given an array [{' x '.join(map(str, images.shape))}] of {images.dtype}",
+                    helps=("images of type uint8 may have any size",),
+                )
+            )
+        batch = images[None] if single else images
+        if batch.ndim == 4:
+            batch = batch.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(batch, dtype=self.choices.dtype.numpy), single
+
+    def _scorer(self, batch: int, dtype: DType) -> Executable:
+        """Compile for a number of images, once."""
+        key = (batch, dtype.value)
+        if key not in self._scorers:
+            options = CompileOptions(batch=batch, device=self.choices.device, dtype=dtype)
+            self._scorers[key] = compile_network(self.network, options).executable
+        return self._scorers[key]
+
+    def _weights(self) -> State:
+        if self.state is None:
+            raise DiagnosticError(
+                error(
+                    "E0713",
+                    f"{self.name} has no weights yet",
+                    helps=(
+                        "`fit` trains them, `load_weights` reads them, `initialize` draws them",
+                    ),
+                )
+            )
+        return self.state
+
+    def save(self, path: str | Path) -> None:
+        """Write weights and program to a safetensors file, whole or not at all."""
+        metadata = describe_weights(self.program, self.network, self.choices)
+        save_state(Path(path), self._weights(), metadata)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Read weights, all or nothing; raises `WeightsError` that lists every mismatch."""
+        found, _ = load_state(Path(path))
+        parameters = self._scorer(1, self.choices.dtype).parameters
+        wanted = {name: (kind.shape, kind.dtype.numpy) for name, kind in parameters.items()}
+        check_fit(found, wanted, name=str(path))
+        self.state = dict(found)
+
+
+def load(
+    name: str | Path,
+    *,
+    params: Mapping[str, str | int | float | bool] | None = None,
+    device: str = "reference",
+) -> Model:
+    """Read a program by file or zoo name, or a weights file with its program: `Model.load`."""
+    return Model.load(name, params=params, device=device)
+
+
+def compile_text(
+    text: str,
+    *,
+    params: Mapping[str, str | int | float | bool] | None = None,
+    device: str = "reference",
+    options: CompileOptions | None = None,
+) -> Compilation:
+    """Compile a program given as text, for inference; every stage is kept in the result."""
+    return Model.from_text(text, params=params, device=device).compile(options)

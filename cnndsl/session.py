@@ -1,0 +1,306 @@
+"""Program, data and settings joined for a run: what `run`, `train`, `eval` and `predict` share."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from cnndsl.compiler import CompileOptions, Training, compile_network
+from cnndsl.data import DATASETS, DataSpec, PreparedData, PreparedSplit, batches, steps_per_epoch
+from cnndsl.data.sources import open_data
+from cnndsl.frontend import ast
+from cnndsl.frontend.elaborate import Elaboration, elaborate
+from cnndsl.ir.types import DType
+from cnndsl.layers.base import Hwc
+from cnndsl.layers.initializers import initial_state
+from cnndsl.layers.losses import Target, find_loss
+from cnndsl.layers.network import Network
+from cnndsl.ops.rules import Array
+from cnndsl.runtime.executable import Executable, State
+from cnndsl.support.diagnostics import DiagnosticError, error
+from cnndsl.support.settings import Settings
+from cnndsl.train.evaluate import Batches, evaluate
+from cnndsl.train.loop import Event, FitOptions, Trainer
+from cnndsl.train.metrics import Tally
+from cnndsl.train.progress import Progress
+from cnndsl.train.runs import RunFolder
+from cnndsl.train.settings import TrainSettings
+
+BUILT_IN = "digits"
+"""The data set that a program without data is trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line, or the caller, says over the program."""
+
+    params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Values of the program's parameters."""
+    data: str | None = None
+    """A data set by name, or a folder of images; nothing: the program's own."""
+    data_dir: Path | None = None
+    """Where data sets are looked for first."""
+    epochs: int | None = None
+    """Passes over the training images."""
+    batch: int | None = None
+    """Images of a step."""
+    rate: float | None = None
+    """Learning rate at the start."""
+    seed: int | None = None
+    """Where every random number comes from."""
+    patience: int | None = None
+    """Epochs without progress before training stops."""
+    limit: int | None = None
+    """Most images of each split."""
+    skip_bad: bool = False
+    """Whether images that cannot be read are left out."""
+    device: str = "reference"
+    """Name of the backend."""
+    dtype: DType = DType.F32
+    """Precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A network, the data it meets and how it is trained: all decisions made, nothing begun."""
+
+    elaboration: Elaboration
+    """The program, elaborated."""
+    settings: TrainSettings
+    """How it is trained."""
+    data: PreparedData
+    """Images and labels in the network's sizes."""
+    choices: Choices
+    """What was asked for."""
+    spec: DataSpec
+    """Which data, and how it is prepared."""
+    base_dir: Path | None = None
+    """The folder of the program."""
+    notes: tuple[str, ...] = ()
+    """What was decided that nobody asked for, a sentence each."""
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self.elaboration.network
+
+    @property
+    def options(self) -> CompileOptions:
+        """How graphs are compiled."""
+        return CompileOptions(
+            batch=self.settings.batch, device=self.choices.device, dtype=self.choices.dtype
+        )
+
+    def stepper(self) -> Executable:
+        """Compile the training step; its state is not loaded yet."""
+        training = Training(self.settings.optimizer, self.settings.loss, self.settings.clip)
+        return compile_network(self.network, self.options, training=training).executable
+
+    def scorer(self, batch: int) -> Executable:
+        """Compile the network with its loss, in inference, for `batch` images."""
+        options = replace(self.options, batch=batch)
+        return compile_network(self.network, options, loss=self.settings.loss).executable
+
+    def first_state(self, step: Executable) -> State:
+        """Draw the state that training begins with."""
+        return initial_state(step.plan.graph, self.settings.seed)
+
+    def trainer(
+        self,
+        step: Executable,
+        *,
+        progress: Progress | None = None,
+        folder: RunFolder | None = None,
+        observe: Callable[[Event], None] = lambda event: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Trainer:
+        """Make the trainer of this session; `step` holds the state that belongs to `progress`."""
+        settings = self.settings
+        options = FitOptions(
+            epochs=settings.epochs,
+            rate=settings.optimizer.lr,
+            schedule=settings.schedule,
+            patience=settings.patience,
+            top=settings.top,
+            metadata=self.metadata(),
+        )
+        return Trainer(
+            step,
+            self.scorer,
+            SessionData(self),
+            options,
+            progress=progress or Progress(seed=settings.seed),
+            folder=folder,
+            observe=observe,
+            stop=stop,
+        )
+
+    def metadata(self) -> dict[str, str]:
+        """Give what weights files of a run carry beside their arrays."""
+        common = describe_weights(self.elaboration.program, self.network, self.choices)
+        return {**common, "classes": "\n".join(self.data.classes), "data": self.data.name}
+
+    def record(self) -> dict[str, object]:
+        """Give every decision as JSON values, for `resolved.json`."""
+        chosen = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in dataclasses.asdict(self.choices).items()
+        }
+        return {
+            "choices": {**chosen, "dtype": self.choices.dtype.value},
+            "base_dir": str(self.base_dir) if self.base_dir else None,
+            "training": self.settings.record(),
+            "data": dataclasses.asdict(self.spec),
+            "classes": list(self.data.classes),
+            "notes": list(self.notes),
+        }
+
+    def evaluate(self, state: Mapping[str, Array], split: str = "test") -> Tally:
+        """Measure `state` on a split: "test", "val" or "train"."""
+        chosen = {"test": self.data.test, "val": self.data.val, "train": self.data.train}[split]
+        if chosen is None:
+            raise DiagnosticError(
+                error("E0821", f"the data set {self.data.name} has no {split} images")
+            )
+        return evaluate(
+            self.scorer,
+            state,
+            self.in_order(chosen),
+            classes=len(self.data.classes),
+            top=self.settings.top,
+            feeds=self.feeds,
+        )
+
+    def feeds(self, images: Array, labels: Array) -> dict[str, Array]:
+        """Name a batch's arrays as the inputs of the network and its loss."""
+        kind = self.choices.dtype.numpy
+        return {
+            self.network.inputs[0].name: images.astype(kind, copy=False),
+            "target": self.target(labels),
+        }
+
+    def target(self, labels: Array) -> Array:
+        """Give labels in the form that the loss compares with: numbers, or one-hot rows."""
+        if find_loss(self.settings.loss).target is Target.LABELS:
+            return labels
+        rows = np.eye(len(self.data.classes), dtype=self.choices.dtype.numpy)
+        return np.asarray(rows[labels])
+
+    def in_order(self, split: PreparedSplit) -> Batches:
+        """Walk a split once, in its own order; the last batch may be smaller."""
+        for batch in batches(split, min(self.settings.batch, len(split)), last="pad"):
+            yield batch.images[: batch.valid], batch.labels[: batch.valid]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionData:
+    """The training data of a session, as the loop takes it."""
+
+    session: Session
+    """The session."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.session.data.classes)
+
+    @property
+    def steps(self) -> int:
+        """Training batches in an epoch."""
+        return steps_per_epoch(len(self.session.data.train), self.session.settings.batch)
+
+    def training(self, epoch: int, start: int) -> Iterator[tuple[Array, Array]]:
+        """Walk the training batches of `epoch` from batch `start`."""
+        settings = self.session.settings
+        walk = batches(
+            self.session.data.train,
+            settings.batch,
+            seed=settings.seed,
+            epoch=epoch,
+            shuffle=True,
+            start=start,
+        )
+        for batch in walk:
+            yield batch.images, batch.labels
+
+    def validation(self) -> Batches:
+        """Walk the images set apart for validation."""
+        assert self.session.data.val is not None, "a session sets validation images apart"
+        return self.session.in_order(self.session.data.val)
+
+    def feeds(self, images: Array, labels: Array) -> dict[str, Array]:
+        """Name a batch's arrays as the inputs of the network and its loss."""
+        return self.session.feeds(images, labels)
+
+
+def describe_weights(program: ast.Program, network: Network, choices: Choices) -> dict[str, str]:
+    """Give what a weights file says about itself: the program's text and the choices made."""
+    from cnndsl import __version__
+
+    text = program.source.text
+    return {
+        "cnndsl": __version__,
+        "program": text,
+        "program.sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "params": json.dumps(dict(choices.params), sort_keys=True),
+        "input": "x".join(map(str, network.inputs[0].size)),
+        "data.choice": choices.data or "",
+    }
+
+
+def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | None) -> Session:
+    """Decide everything that a run needs.
+
+    Raises `DiagnosticError` for a program that is wrong or does not fit its data, `DataError`.
+    """
+    name = choices.data or BUILT_IN
+    shape, classes = _seen_from_outside(name)
+    elaboration = elaborate(
+        program, params=choices.params, input_size=shape, classes=classes, base_dir=base_dir
+    )
+    notes: list[str] = []
+    settings = resolve(elaboration, choices, notes)
+    spec = data_spec(elaboration, settings, choices, notes)
+    base = base_dir
+    if choices.data and choices.data not in DATASETS and Path(choices.data).is_dir():
+        base = Path(choices.data).resolve().parent
+    data = open_data(
+        spec,
+        elaboration.network.inputs[0].size,
+        base_dir=base,
+        data_dir=choices.data_dir,
+        settings=Settings.from_env(),
+    )
+    notes.extend(data.notes)
+    check_scores(elaboration.network, data)
+    return Session(elaboration, settings, data, choices, spec, base_dir, tuple(notes))
+
+
+def _seen_from_outside(name: str) -> tuple[Hwc | None, int | None]:
+    """Give shape and classes of a data set that is known by name, without reading it."""
+    source = DATASETS.get(name)
+    return (source.shape, len(source.classes)) if source else (None, None)
+
+
+def check_scores(network: Network, data: PreparedData) -> None:
+    """Refuse a network whose scores are not one for each class; raises `DiagnosticError` E0820."""
+    output = network.size_of(next(iter(network.outputs.values())))
+    scores = output[-1] if all(n == 1 for n in output[:-1]) else 0
+    if scores != len(data.classes):
+        size = "x".join(map(str, output))
+        raise DiagnosticError(
+            error(
+                "E0820",
+                f"the data set {data.name} has {len(data.classes)} classes, "
+                f"but {network.name} ends in [{size}]",
+                network.layers[-1].span if network.layers else None,
+                label=f"one score for each of the {len(data.classes)} classes is needed here",
+                helps=(f"end in `fc {len(data.classes)} - softmax`",),
+            )
+        )
