@@ -13,6 +13,7 @@ BACKENDS: Registry[str] = Registry("backend")
 """Name of each backend to "module:Class"."""
 
 BACKENDS.register("reference", "cnndsl.backends.reference.backend:ReferenceBackend")
+BACKENDS.register("cpu", "cnndsl.backends.cpu.backend:CpuBackend")
 
 
 def load(name: str) -> Backend:

@@ -59,8 +59,10 @@ class Phase:
     """Floating-point operations of all units, as far as they take time."""
     nbytes: float
     """Bytes that all units move."""
-    packs: bool
+    packs: bool = False
     """Whether it only fills PACKED memory."""
+    fenced: bool = True
+    """Whether it needs what the phases before it made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,13 @@ class KernelBuilder:
 
     @contextmanager
     def phase(
-        self, units: int, *, flops: float = 0, nbytes: float = 0, packs: bool = False
+        self,
+        units: int,
+        *,
+        flops: float = 0,
+        nbytes: float = 0,
+        packs: bool = False,
+        fenced: bool = True,
     ) -> Iterator[PhaseEmitter]:
         """Write the next phase: what is written inside is one unit, number `unit` of `units`."""
         name = f"kernel_{len(self._phases)}"
@@ -135,7 +143,8 @@ class KernelBuilder:
         with f.units():
             yield f
         f.finish()
-        self._phases.append(Phase(name, units, float(flops), float(nbytes), packs))
+        fenced = fenced or not self._phases
+        self._phases.append(Phase(name, units, float(flops), float(nbytes), packs, fenced))
 
     def reporting(self) -> None:
         """Note that the kernel writes to its report."""

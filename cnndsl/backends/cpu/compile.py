@@ -1,0 +1,93 @@
+"""From the steps of a plan to kernels in memory: each distinct kernel is written and compiled once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from cnndsl.backends.cpu import kernels as kernels
+from cnndsl.backends.cpu.jit import Library, compile_object
+from cnndsl.backends.cpu.kernel import Kernel, KernelBuilder, Key
+from cnndsl.backends.cpu.table import kernels as rules
+from cnndsl.backends.cpu.target import CpuTarget
+from cnndsl.plan.plan import Slot, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A kernel in memory."""
+
+    kernel: Kernel
+    """What was written."""
+    addresses: tuple[int, ...]
+    """Of its phases."""
+
+
+def key_of(step: Step) -> Key:
+    """Give what the code of a step depends on."""
+    aliased = any(_overlap(operand, result) for operand in step.operands for result in step.results)
+    return Key(
+        step.node.op,
+        step.node.attrs,
+        tuple(slot.type for slot in step.operands),
+        tuple(slot.type for slot in step.results),
+        aliased,
+    )
+
+
+def _overlap(a: Slot, b: Slot) -> bool:
+    return a.arena is b.arena and a.offset < b.end and b.offset < a.end
+
+
+def write_kernel(step: Step, key: Key, target: CpuTarget) -> Kernel:
+    """Write the kernel of a step; its functions are named after what they do to the bit."""
+    builder = KernelBuilder(step.node, key, target)
+    rules[key.op](builder, step.node)
+    kernel = builder.finish()
+    name = "k" + hashlib.sha256(kernel.text.encode()).hexdigest()[:24]
+    return replace(
+        kernel,
+        text=kernel.text.replace("@kernel_", f"@{name}_"),
+        phases=tuple(
+            replace(phase, name=phase.name.replace("kernel_", f"{name}_"))
+            for phase in kernel.phases
+        ),
+    )
+
+
+class KernelSet:
+    """The kernels of a program, compiled and linked together."""
+
+    def __init__(self, steps: Iterable[Step], target: CpuTarget) -> None:
+        """Write, compile and link what `steps` need."""
+        self._kernels: dict[Key, Kernel] = {}
+        texts: dict[str, str] = {}
+        names: list[str] = []
+        for step in steps:
+            key = key_of(step)
+            if key in self._kernels:
+                continue
+            kernel = write_kernel(step, key, target)
+            self._kernels[key] = kernel
+            if kernel.phases and kernel.phases[0].name not in texts:
+                texts[kernel.phases[0].name] = kernel.text
+                names.extend(phase.name for phase in kernel.phases)
+        self._library = _link(list(texts.values()), names, target)
+
+    def code(self, step: Step) -> Code:
+        """Give the code of a step."""
+        kernel = self._kernels[key_of(step)]
+        assert self._library is not None or not kernel.phases, "what has phases was linked"
+        found = [self._library.address(phase.name) for phase in kernel.phases if self._library]
+        return Code(kernel, tuple(found))
+
+    def kernel(self, step: Step) -> Kernel:
+        """Give the kernel of a step."""
+        return self._kernels[key_of(step)]
+
+
+def _link(texts: Sequence[str], names: Sequence[str], target: CpuTarget) -> Library | None:
+    if not texts:
+        return None
+    return Library([compile_object(text, target) for text in texts], names)
