@@ -4,7 +4,9 @@ from cnndsl.backends.cpu.kernels import elementwise as elementwise
 from cnndsl.backends.cpu.kernels import elementwise_loss as elementwise_loss
 from cnndsl.backends.cpu.kernels import loss as loss
 from cnndsl.backends.cpu.kernels import lrn as lrn
+from cnndsl.backends.cpu.kernels import norm as norm
 from cnndsl.backends.cpu.kernels import pad as pad
+from cnndsl.backends.cpu.kernels import pool as pool
 from cnndsl.backends.cpu.kernels import random as random
 from cnndsl.backends.cpu.kernels import reduce as reduce
 from cnndsl.backends.cpu.kernels import shape as shape
