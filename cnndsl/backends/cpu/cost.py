@@ -8,7 +8,7 @@ FLOPS_PER_NS = 60.0
 """What one thread computes."""
 BYTES_PER_NS = 12.0
 """What one thread moves, between the cache and memory."""
-NS_PER_THREAD = 4_000.0
+NS_PER_THREAD = 8_000.0
 """Work that is worth one more thread: several times what a fence takes."""
 
 

@@ -262,6 +262,12 @@ class FunctionEmitter:
         name = f"masked.gather.{kind.mangled}.v{lanes}p0"
         return self.intrinsic(name, kind, places, constant(I32, kind.nbytes), chosen, other)
 
+    def prefetch(self, pointer: V, kind: LType, index: Index) -> None:
+        """Ask for the line of an element, which may lie anywhere, before it is needed."""
+        place = self.at(pointer, kind, index)
+        words = [constant(I32, number) for number in (0, 2, 1)]
+        self.perform("prefetch.p0", place, *words)
+
     def variable(self, first: V) -> Slot:
         """Make a variable with a first value."""
         self._count += 1

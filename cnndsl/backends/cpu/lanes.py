@@ -184,3 +184,26 @@ def transposed(f: FunctionEmitter, rows: Sequence[V]) -> list[V]:
         rows = picked
         step //= 2
     return rows
+
+
+def sums_across(f: FunctionEmitter, values: Sequence[V]) -> V:
+    """Give a vector of the sums of each value's lanes: as many values as the result has lanes.
+
+    They are a power of two, and at most as many as the values have lanes.
+    """
+    rows, lanes = list(values), values[0].type.lanes
+    while len(rows) > 1:
+        rows = [_folded(f, rows[i], rows[i + 1]) for i in range(0, len(rows), 2)]
+    found, width = rows[0], lanes
+    while width > len(values):
+        even = shuffle(f, found, found, range(0, width, 2))
+        odd = shuffle(f, found, found, range(1, width, 2))
+        found, width = f.add(even, odd), width // 2
+    return found
+
+
+def _folded(f: FunctionEmitter, a: V, b: V) -> V:
+    """Add neighbouring lanes of both: the first half of the lanes is a's, the second b's."""
+    lanes = a.type.lanes
+    even, odd = range(0, 2 * lanes, 2), range(1, 2 * lanes, 2)
+    return f.add(shuffle(f, a, b, even), shuffle(f, a, b, odd))
