@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnndsl.backends import load as load_backend
 from cnndsl.frontend.lower import lower
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import DType
+from cnndsl.layers.base import SettingValue
 from cnndsl.layers.network import Network
 from cnndsl.passes.base import Pass, PassEvent, run_passes
 from cnndsl.passes.pipelines import INFER, TRAIN
@@ -43,6 +44,8 @@ class Training:
     """The update rule."""
     loss: str = "crossentropy"
     """Name of the loss."""
+    loss_options: Mapping[str, SettingValue] = field(default_factory=dict)
+    """Its options."""
     clip: float | None = None
     """Largest norm of the gradients; nothing: not clipped."""
 
@@ -73,15 +76,27 @@ def lower_network(
     *,
     training: Training | None = None,
     loss: str | None = None,
+    loss_options: Mapping[str, SettingValue] | None = None,
 ) -> Graph:
     """Make the graph of a network: a training step with `training`, else inference.
 
     In inference `loss` adds the scalar output "loss" and the input "target".
     """
     if training is None:
-        return lower(network, batch=options.batch, dtype=options.dtype, loss=loss)
+        return lower(
+            network,
+            batch=options.batch,
+            dtype=options.dtype,
+            loss=loss,
+            loss_settings=loss_options,
+        )
     forward = lower(
-        network, batch=options.batch, training=True, dtype=options.dtype, loss=training.loss
+        network,
+        batch=options.batch,
+        training=True,
+        dtype=options.dtype,
+        loss=training.loss,
+        loss_settings=training.loss_options,
     )
     return train_step(forward, optimizer=training.optimizer, clip=training.clip)
 
@@ -99,11 +114,14 @@ def compile_network(
     *,
     training: Training | None = None,
     loss: str | None = None,
+    loss_options: Mapping[str, SettingValue] | None = None,
     observer: Observer | None = None,
 ) -> Compilation:
     """Compile a network; raises `DiagnosticError` for a program that cannot be, `BackendError`."""
     backend = load_backend(options.device)
-    lowered = lower_network(network, options, training=training, loss=loss)
+    lowered = lower_network(
+        network, options, training=training, loss=loss, loss_options=loss_options
+    )
     optimized = optimize(lowered, options, observer=observer)
     plan = make_plan(optimized, alignment=backend.alignment)
     return Compilation(network, lowered, optimized, plan, backend.compile(plan))

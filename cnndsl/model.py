@@ -159,7 +159,9 @@ class Model:
         if not training:
             return compile_network(self.network, chosen)
         settings = resolve(self._elaboration, self.choices, [])
-        recipe = Training(settings.optimizer, settings.loss, settings.clip)
+        recipe = Training(
+            settings.optimizer, settings.loss, settings.loss_options, clip=settings.clip
+        )
         return compile_network(self.network, chosen, training=recipe)
 
     def initialize(self, *, seed: int = 0) -> None:
@@ -185,14 +187,11 @@ class Model:
         in it; else nothing is written. Training begins from `load_weights`, if there was one.
         """
         session = self.session(**({"data": data} if data else {}), **choices)
-        step = session.stepper()
-        state = session.first_state(step)
-        step.load_state({**state, **(self.state or {})})
         run = None
         if folder is not None:
             run = RunFolder.claim(Path(folder), session.network.name)
             run.describe(self.program.source.text, session.record())
-        trainer = session.trainer(step, observe=observe, folder=run)
+        trainer = session.trainer(state=self.state, observe=observe, folder=run)
         progress = trainer.fit()
         self._adopt(session, trainer.best or trainer.state)
         assert self.state is not None

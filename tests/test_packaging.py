@@ -67,7 +67,8 @@ def test_wheel_wheel_from_sdist_and_editable_hold_the_same_files(tmp_path: Path)
     assert names[0] == names[1]
     assert {f"cnndsl/{name}" for name in expected} <= names[0]
 
-    for number, target in enumerate(([direct], [from_sdist], ["-e", clone])):
+    installs: list[list[str | Path]] = [[direct], [from_sdist], ["-e", clone]]
+    for number, target in enumerate(installs):
         python = environment(tmp_path / f"venv{number}")
         run(python, "-m", "pip", "install", "-q", *target, cwd=tmp_path)
         assert listed_by(python, tmp_path) == expected

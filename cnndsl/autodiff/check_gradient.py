@@ -67,12 +67,13 @@ def check_gradient(
     feeds: Mapping[str, Array],
     *,
     limit: int | None = None,
+    seed: int | None = None,
 ) -> GradientReport:
     """Compare `backward` with differences of `loss` by every element of `wrt`.
 
     `wrt` are inputs and parameters of `graph`; `feeds` gives an array for each that the loss needs.
-    All floats are computed as float64. With `limit`, so many elements of each value, evenly
-    spaced. Raises `ValueError` for a value that is not fed.
+    All floats are computed as float64. With `limit`, so many elements of each value: evenly
+    spaced, or drawn at random from `seed`. Raises `ValueError` for a value that is not fed.
     """
     for value in wrt:
         if graph[value].op not in (input_, parameter):
@@ -89,7 +90,7 @@ def check_gradient(
     checked = 0
     for value in wrt:
         gradient = found[grads[value]]
-        elements = _chosen(gradient.size, limit)
+        elements = _chosen(gradient.size, limit, seed)
         differences = np.zeros(len(elements))
         scale = max(floor, float(np.abs(gradient).max(initial=0.0)))
         for position, element in enumerate(elements):
@@ -108,9 +109,12 @@ def check_gradient(
     return GradientReport(errors, tuple(kinks), checked)
 
 
-def _chosen(size: int, limit: int | None) -> list[int]:
+def _chosen(size: int, limit: int | None, seed: int | None) -> list[int]:
     if limit is None or size <= limit:
         return list(range(size))
+    if seed is not None:
+        drawn = np.random.default_rng(seed).choice(size, limit, replace=False, shuffle=False)
+        return sorted(map(int, drawn))
     return sorted({int(i) for i in np.linspace(0, size - 1, limit)})
 
 

@@ -20,7 +20,7 @@ def data() -> None:
 @json_option
 @click.option("--data-dir", type=click.Path(path_type=Path), help="A folder to look into first.")
 def list_(*, as_json: bool, data_dir: Path | None) -> None:
-    """List the data sets that are known by name, and whether their files are here."""
+    """List the data sets known by name. Those whose files are here can be used at once."""
     from cnndsl.data import DATASETS, open_dataset
     from cnndsl.support.diagnostics import DataError
 
@@ -58,11 +58,11 @@ def list_(*, as_json: bool, data_dir: Path | None) -> None:
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Where to put the files.")
 @json_option
 def get(*, name: str, folder: Path | None, as_json: bool) -> None:
-    """Download a data set's published files; hashes are checked, nothing is half written."""
-    from cnndsl.data.download import download
+    """Download a data set's files. Hashes are checked, and nothing is half written."""
+    from cnndsl.data.download import fetch
 
     if not is_terminal(sys.stderr):
-        paths = download(name, folder=folder)
+        paths = list(fetch(name, folder=folder))
     else:
         paths = _download_with_bars(name, folder)
     if as_json:
@@ -75,7 +75,7 @@ def get(*, name: str, folder: Path | None, as_json: bool) -> None:
 def _download_with_bars(name: str, folder: Path | None) -> list[Path]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
-    from cnndsl.data.download import download
+    from cnndsl.data.download import fetch
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     tasks: dict[str, TaskID] = {}
@@ -86,4 +86,4 @@ def _download_with_bars(name: str, folder: Path | None) -> list[Path]:
                 tasks[file] = bars.add_task(file, total=total)
             bars.update(tasks[file], completed=done)
 
-        return list(download(name, folder=folder, progress=show))
+        return list(fetch(name, folder=folder, progress=show))

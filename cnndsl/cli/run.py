@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ from cnndsl.cli.options import (
     parameters,
     program_argument,
 )
+
+if TYPE_CHECKING:
+    from cnndsl.session import Choices
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -85,12 +88,14 @@ def start(
         from cnndsl.cli.weights import weights_for
 
         state = weights_for(session, weights)
+    # Whatever is wrong with the weights that the program loads shows before there is a folder.
+    state = {**session.first_state(), **(state or {})}
     folder = RunFolder.claim(runs_root(runs), path.stem)
     folder.describe(tree.source.text, session.record())
     perform(session, folder, as_json=as_json, state=state, test=test)
 
 
-def choices(chosen: dict[str, Any]) -> Any:
+def choices(chosen: dict[str, Any]) -> Choices:
     """Make the session's choices of the command's options."""
     from cnndsl.session import Choices
     from cnndsl.support.settings import Settings

@@ -154,10 +154,10 @@ def perform(
     display = Display(as_json, folder, width=len(str(session.settings.epochs)))
     for line in opening(session):
         display.say(line)
-    step = session.stepper()
-    step.load_state(session.first_state(step) if state is None else state)
     stop = Stop()
-    trainer = session.trainer(step, progress=progress, folder=folder, observe=display, stop=stop)
+    trainer = session.trainer(
+        state=state, progress=progress, folder=folder, observe=display, stop=stop
+    )
     if as_json:
         emit_json({"event": "start", "run": str(folder.path), "program": session.network.name})
     try:

@@ -17,9 +17,8 @@ def weights_for(session: Session, path: Path) -> State:
     from cnndsl.train.loop import weights_only
 
     found, _ = load_state(path)
-    step = session.stepper()
-    first = session.first_state(step)
+    first = session.first_state()
     weights = weights_only(found)
     wanted = {name: (array.shape, array.dtype) for name, array in weights_only(first).items()}
     check_fit(weights, wanted, name=str(path))
-    return {**first, **weights}
+    return weights

@@ -53,16 +53,25 @@ FORMATS = (
     ),
     Format(
         "Python",
+        "a Python import",
+        _lines(r"from[ \t]+[\w.]+[ \t]+import\b[^\n]*"),
+        always=True,
+    ),
+    Format(
+        "Python",
         "a Python statement",
         _lines(
             r"import[ \t]+(?:torch|keras|tensorflow|numpy|jax|flax|os|sys)\b[^\n]*"
-            r"|from[ \t]+[\w.]+[ \t]+import\b[^\n]*"
             r"|(?:def|class)[ \t]+\w+[^\n{]*:[ \t]*$"
             r"|\w+[ \t]*=[ \t]*(?:\w+\.)*(?:Sequential|Model)\("
             r"|model\.(?:add|compile|fit|summary|build)\(|self\.\w+[ \t]*="
         ),
     ),
-    Format("a JSON file", "JSON", re.compile(r'\A\s*[{\[]\s*(?:"[^"\n]*"\s*[:,]|\{|\})')),
+    Format(
+        "a JSON file",
+        "JSON",
+        re.compile(r'\A\s*(?:\{\s*(?:"[^"\n]*"\s*:|\})|\[\s*(?:\{|"[^"\n]*"\s*,))'),
+    ),
     Format("a YAML file", "a YAML document", re.compile(r"\A(?:%YAML[^\n]*|---[ \t]*$)", re.M)),
     Format(
         "a YAML file",

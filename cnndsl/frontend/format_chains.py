@@ -48,7 +48,7 @@ class Pieces:
             if isinstance(part, str):
                 out += part
                 continue
-            if part.span.line != part.span.end_line:
+            if part.statements and part.span.line != part.span.end_line:
                 return None
             texts: list[str] = []
             for statement in part.statements:

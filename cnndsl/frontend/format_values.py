@@ -66,7 +66,7 @@ def expr(node: ast.Expr, need: int = 0) -> str:
             return f"{expr(item, RANGE)} in {expr(container, RANGE)}"
         case ast.Arith(operator=operator, left=left, right=right):
             _, before, after = ARITHMETIC.get(operator, (TERM, TERM, FACTOR))
-            sign = f"{operator}{TIGHT}" if operator in "*^" else f" {operator}{WEAK}"
+            sign = operator if operator in "*^" else f" {operator}{WEAK}"
             return expr(left, before) + sign + expr(right, after)
         case ast.Minus(operand=operand):
             return f"-{expr(operand, FACTOR)}"

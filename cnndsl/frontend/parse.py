@@ -219,7 +219,7 @@ def check_nesting(nodes: tuple[ast.Syntax, ...], *, limits: Limits = DEFAULT_LIM
         if isinstance(node, tuple):
             waiting.extend((item, depth) for item in node)
         elif isinstance(node, ast.Syntax):
-            kind = type(node)
+            kind: Any = type(node)
             depth = depth + 1 if kind in NESTING else 0
             if depth > limits.nesting:
                 raise DiagnosticError(

@@ -57,11 +57,12 @@ def _read_bytes(path: Path, name: str, limits: Limits) -> bytes:
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise DiagnosticError(error("E0610", f"{name} cannot be read: {reason}")) from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+        raise DiagnosticError(_not_a_file(name, kind))
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-            raise DiagnosticError(_not_a_file(name, kind))
         if status.st_size > limits.file_bytes:
             raise DiagnosticError(_too_large(name, status.st_size, limits))
         data = file.read(limits.file_bytes + 1)

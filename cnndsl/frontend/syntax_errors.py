@@ -14,7 +14,6 @@ from cnndsl.frontend.failure import (
     ELEMENTS,
     OPENERS,
     STATEMENTS,
-    STRUCTURE_WORDS,
     Failure,
     expectation,
 )
@@ -23,6 +22,12 @@ from cnndsl.frontend.recovery import PIECES
 from cnndsl.frontend.tree_values import Token
 from cnndsl.support.diagnostics import Diagnostic, Label, error
 from cnndsl.support.source import Span
+
+BRACKETS = {"RPAR": "(", "RSQB": "[", "RBRACE": "{"}
+"""Terminals that close a bracket, with the text that opens it."""
+
+STATEMENT_WORDS = frozenset(kind.lower() for kind in STATEMENTS)
+"""The words that begin a statement."""
 
 
 def explain(failure: Failure) -> Diagnostic:
@@ -42,12 +47,12 @@ def _closing(failure: Failure) -> Diagnostic | None:
     if failure.kind not in CLOSERS:
         return None
     stack = failure.open_brackets()
-    if not stack:
+    if not stack or (failure.tokens[stack[-1]].type == "LBRACE" and failure.kind != "RBRACE"):
         return error(
             "E0108",
             f"this `{failure.text}` closes nothing",
             failure.span,
-            label="no bracket is open here",
+            label=f"no `{BRACKETS[failure.kind]}` is open here",
         )
     opener = failure.tokens[stack[-1]]
     if opener.type == CLOSERS[failure.kind]:
@@ -73,7 +78,7 @@ def _unclosed(failure: Failure) -> Diagnostic | None:
         place = _content(failure, last.end_line, last.end_column)
     elif opener.type != "LBRACE" and not _closes(failure, opener) and _is_outside(failure, opener):
         where = "still inside it here"
-        place = _content(failure, failure.span.line, failure.span.end_column)
+        place = _first_outside(failure, stack[-1])
     else:
         return None
     return error(
@@ -92,7 +97,18 @@ def _is_outside(failure: Failure, opener: Token) -> bool:
         return True
     if failure.kind == "CMP" and failure.text == ">" and failure.previous() == "DASH":
         return True
-    return failure.kind in ELEMENTS | {"COLON", "LBRACE"} and failure.span.line > opener.line
+    outside = ELEMENTS | {"COLON", "LBRACE", "EQUAL"}
+    return failure.kind in outside and failure.span.line > opener.line
+
+
+def _first_outside(failure: Failure, opener: int) -> Span:
+    """The first word behind the bracket that begins a statement at the head of its line."""
+    line = failure.tokens[opener].line
+    for token in failure.tokens[opener + 1 :]:
+        if token.line > line and token.value in STATEMENT_WORDS:
+            return failure.span_of(token)
+        line = max(line, token.end_line)
+    return _content(failure, failure.span.line, failure.span.end_column)
 
 
 def _closes(failure: Failure, opener: Token) -> bool:
@@ -160,39 +176,27 @@ def _character(failure: Failure) -> Diagnostic | None:
 
 
 def _structure_word(failure: Failure) -> Diagnostic | None:
-    """A structure word where a name or a layer belongs."""
-    word = failure.text
-    if word == "else":
+    """A structure word where a name or a layer belongs, or without what it follows."""
+    if failure.kind == "ELSE":
         return error(
             "E0107",
             "this `else` has no `if`",
             failure.span,
-            label="it belongs after the `}` of an `if`",
+            label="expected `if` before it",
+            helps=("a value of two is written `3x3 if deep else 1x1`",),
         )
-    if failure.kind == "COLON" and failure.previous().lower() in STRUCTURE_WORDS:
-        token = failure.tokens[-1]
-        if token.value in ("if", "else", "in", "not"):
-            return None
-        return _reserved(failure, token.value, failure.span_of(token))
-    if word not in STRUCTURE_WORDS or "NAME" not in failure.expected:
+    opens = STATEMENTS | {"IF"}
+    if failure.previous() not in opens or failure.statement() != len(failure.tokens) - 1:
         return None
-    if word in ("as", "if", "where"):
-        return error(
-            "E0107",
-            f"`{word}` follows a layer, and none stands before it",
-            failure.span,
-            label=f"expected {expectation(failure.expected)}",
-        )
-    return _reserved(failure, word, failure.span)
-
-
-def _reserved(failure: Failure, word: str, span: Span) -> Diagnostic:
+    if failure.kind not in ("COLON", "ARROW", "DASH", "COMMA", "STAR", "QMARK", "FAT", "VBAR"):
+        return None
+    token = failure.tokens[-1]
     return error(
         "E0111",
-        f"`{word}` is a word of the language itself and names nothing",
-        span,
+        f"`{token.value}` is a word of the language itself and names nothing",
+        failure.span_of(token),
         label="a name belongs here",
-        helps=(f"choose another name, such as `{word}1`",),
+        helps=(f"choose another name, such as `{token.value}1`",),
     )
 
 

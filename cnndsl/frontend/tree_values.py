@@ -136,7 +136,7 @@ class ValueBuilder:
         """Give the span of a token."""
         return Span(self.file, token.line, token.column, token.end_line, token.end_column)
 
-    def leaf(self, text: str) -> Any:
+    def leaf(self, text: str) -> object:
         """Turn a token that carries a value into its node; leave punctuation as it is."""
         token = cast(Token, text)
         make = self._LEAVES.get(token.type)
@@ -352,7 +352,7 @@ class ValueBuilder:
         return ast.Boolean(nodes[0] == "true", span=span)
 
     @rule
-    def paren(self, span: Span, nodes: Children) -> Any:
+    def paren(self, span: Span, nodes: Children) -> object:
         """`(a + b)`: the inner node, with the parentheses in its span."""
         return replace(nodes[1], span=span)
 

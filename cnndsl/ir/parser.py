@@ -63,7 +63,7 @@ def _unexpected(source: SourceFile, unexpected: UnexpectedInput) -> DiagnosticEr
         found = lines[line - 1][column - 1 : column + 19]
         message = f"this is not the text of a graph: unexpected {found!r}"
     span = Span(source.name, line, column, line, column + 1)
-    return DiagnosticError(error("E0603", message, span), sources={source.name: source})
+    return DiagnosticError(error("E0650", message, span), sources={source.name: source})
 
 
 @functools.cache
@@ -254,7 +254,7 @@ class _Reader:
         return Span(self._source.name, line, column, end_line, end_column)
 
     def _fail(self, token: Token, message: str) -> DiagnosticError:
-        found = error("E0603", message, self._span(token))
+        found = error("E0650", message, self._span(token))
         return DiagnosticError(found, sources={self._source.name: self._source})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TypeAlias
 
 from cnndsl.support.diagnostics import CnnDslError
@@ -100,6 +101,7 @@ class LayerError(CnnDslError):
         self.helps = tuple(helps)
 
 
+@lru_cache(maxsize=4096)
 def fold_words(text: str) -> str:
     """Bring a spelling into the form in which spellings are compared.
 

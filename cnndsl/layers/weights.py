@@ -85,3 +85,28 @@ def _fitted(layer: Layer, follower: Layer | None) -> Layer:
 
 def _with_scheme(spec: ParameterSpec, scheme: str) -> ParameterSpec:
     return spec if spec.bias else replace(spec, init=replace(spec.init, scheme=scheme))
+
+
+def override_inits(network: Network, word: str, *, spread: float | None = None) -> Network:
+    """Let every weight whose layer does not say how it begins begin as `word` says.
+
+    `spread` scales the start (the standard deviation of `normal`). Raises `KeyError` with the
+    known words for one that is none.
+    """
+    known = next(clause for clause in INIT_CLAUSES if clause.name == "init").words[1:]
+    if word.casefold() not in known:
+        raise KeyError(", ".join(known))
+    scheme = _WORDS.get(word.casefold(), word.casefold())
+    usual = USUAL_STD if scheme in ("normal", "uniform") else 1.0
+    value = usual if spread is None else float(spread)
+
+    def chosen(layer: Layer) -> Layer:
+        if layer.spec.settings.get("init") != AUTO:
+            return layer
+        parameters = tuple(
+            p if p.bias else replace(p, init=replace(p.init, scheme=scheme, value=value))
+            for p in layer.parameters
+        )
+        return replace(layer, parameters=parameters)
+
+    return replace(network, layers=tuple(map(chosen, network.layers)))

@@ -313,9 +313,14 @@ def _refuse_uneven(window: Slide, axis: Axis) -> None:
     )
 
 
+TRIED = 64
+"""How far from what is written a stride or a padding that fits is looked for."""
+
+
 def _other_stride(window: Slide) -> list[str]:
     now = max(a.stride for a in window.axes)
-    reach = range(1, max(now, *(a.window for a in window.axes)) + 1)
+    most = max(now, *(a.window for a in window.axes))
+    reach = range(max(1, now - TRIED), min(most, now + TRIED) + 1)
     for stride in sorted(reach, key=lambda s: (abs(s - now), s)):
         other = window.changed(stride=stride, stride_said=True)
         if stride != now and other.fits:
@@ -329,7 +334,7 @@ def _other_pad(window: Slide) -> list[str]:
     if window.height.margin != window.width.margin:
         return []
     now = window.height.margin[0]
-    reach = range(max(a.extent for a in window.axes))
+    reach = range(max(0, now - TRIED), min(max(a.extent for a in window.axes), now + TRIED))
     for pad in sorted(reach, key=lambda p: (abs(p - now), -p)):
         other = window.changed(margin=(pad, pad), stride_said=True)
         if pad != now and other.fits:

@@ -118,12 +118,16 @@ def _stands_in(graph: Graph, after: Graph) -> dict[Value, Value]:
 def _groups(
     changed: set[NodeId], was: Mapping[NodeId, Node[Any]], now: Mapping[NodeId, Node[Any]]
 ) -> list[set[NodeId]]:
-    """Split the changed nodes into connected groups, in the order of the graph before."""
+    """Split the changed nodes into connected groups, in the order of the graph before.
+
+    A name that stays is the same value, so nothing changes across it: it ends a group.
+    """
     near: dict[NodeId, set[NodeId]] = {node_id: set() for node_id in changed}
     for nodes in (was, now):
         for node_id in changed & nodes.keys():
             for value in nodes[node_id].operands:
-                if value.node in changed:
+                stays = value.node in was and value.node in now
+                if value.node in changed and not stays:
                     near[node_id].add(value.node)
                     near[value.node].add(node_id)
     groups: list[set[NodeId]] = []

@@ -28,6 +28,13 @@ CODES: dict[str, str] = {
     "E0205": "a setting that the layer needs",
     "E0206": "settings that exclude each other",
     "E0207": "a setting outside its range",
+    "E0208": "a name without a value",
+    "E0209": "a name given twice",
+    "E0210": "no such label",
+    "E0211": "arguments that a block or net does not take",
+    "E0212": "a part of the language that is not available yet",
+    "E0213": "a statement in the wrong place",
+    "E0214": "a line that the section does not have",
     # --- E03 shapes and sizes (layers, frontend)
     "E0301": "a window that does not fit",
     "E0302": "a size that is not what was written",
@@ -42,11 +49,25 @@ CODES: dict[str, str] = {
     "E0311": "a reflection wider than the image",
     # --- E04 streams (frontend)
     "E0401": "several streams where one belongs",
+    "E0402": "too few streams",
+    "E0404": "a network that does not say what it gives",
+    "E0405": "shared weights that do not fit",
+    "E0406": "a program without a network",
     # --- E05 parameters and claims (frontend)
     "E0501": "a parameter value outside its choices",
+    "E0502": "no such parameter",
+    "E0503": "an assertion that does not hold",
+    "E0504": "a claim that is wrong",
+    "E0505": "a value of the wrong kind",
     # --- E06 files, imports and limits
     "E0601": "files that import each other",
     "E0602": "a network too large to build",
+    "E0603": "a definition that uses itself",
+    "E0604": "blocks and nets too deep inside one another",
+    "E0605": "imports too deep inside one another",
+    "E0606": "a path that a program may not name",
+    "E0607": "a file that is no weights file",
+    "E0608": "an array that is too large",
     "E0610": "a file that cannot be read",
     "E0611": "a file that is too large",
     "E0612": "a file that is not text",
@@ -55,7 +76,8 @@ CODES: dict[str, str] = {
     "E0615": "nested too deeply",
     "E0616": "a number, name or string that is too long",
     "E0619": "a program that is not there",
-    "E0603": "text that is not a graph",
+    "E0617": "a number or list that is too large",
+    "E0650": "text that is not a graph",
     # --- E07 training and weights
     "E0701": "an update that teaches nothing",
     "E0702": "weights that do not fit",
@@ -94,7 +116,13 @@ CODES: dict[str, str] = {
     "E0910": "feeds that do not fit the program",
     "E0911": "parameters that do not fit the program",
     "E0912": "no such backend",
+    "E0922": "a network that no table can say",
     # --- N notes
     "N0001": "free repetition counts",
+    "N0002": "a free repetition count without a name",
+    "N0003": "a layer that another one brings",
+    "N0004": "an input that is not declared",
+    "N0005": "a number of classes that is not said",
+    "N0006": "assertions dropped behind a change",
     # --- W warnings
 }

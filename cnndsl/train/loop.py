@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from cnndsl.layers.initializers import initial_state
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.support.diagnostics import DivergedError, StoppedError
@@ -21,6 +22,8 @@ from cnndsl.train.progress import Progress
 from cnndsl.train.runs import RunFolder
 from cnndsl.train.schedules import Constant, Position, Schedule
 from cnndsl.train.step import RATE
+
+T = TypeVar("T")
 
 
 class TrainingData(Protocol):
@@ -59,6 +62,8 @@ class FitOptions:
     """Learning rate at the start."""
     schedule: Schedule = Constant()  # noqa: RUF009 - frozen
     """How it changes."""
+    rates: tuple[tuple[int, float], ...] = ()
+    """(epoch from 1, rate): learning rates that replace `rate` from an epoch on."""
     patience: int | None = None
     """Stop after so many epochs without a better validation accuracy; nothing: never."""
     top: int = 5
@@ -119,11 +124,12 @@ class NotFiniteError(DivergedError):
 
 
 class Trainer:
-    """One run: an executable step, a way to measure, data, and a position."""
+    """One run: executable steps, a way to measure, data, and a position."""
 
     def __init__(
         self,
-        step: Executable,
+        steps: Callable[[int], Executable],
+        state: Mapping[str, Array],
         scorers: Scorers,
         data: TrainingData,
         options: FitOptions,
@@ -133,11 +139,15 @@ class Trainer:
         observe: Callable[[Event], None] = lambda event: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Prepare to go on from `progress`; `step` holds the state that belongs to it.
+        """Prepare to go on from `progress`, to which `state` belongs.
 
-        Arrays are saved in `folder` if there is one. `stop` is asked after every step.
+        `steps` gives the executable of an epoch (from 0): the same one, unless layers are frozen
+        or thawed there. Arrays are saved in `folder` if there is one. `stop` is asked after every
+        step.
         """
-        self._step = step
+        self._steps = steps
+        self._step = steps(progress.epoch)
+        self._step.load_state(state)
         self._scorers = scorers
         self._data = data
         self._options = options
@@ -170,6 +180,7 @@ class Trainer:
     def _epoch(self) -> None:
         progress = self.progress
         began = time.perf_counter()
+        self._enter_epoch()
         start_state = self._step.read_state()
         start_step = progress.step
         tally = Tally(self._data.classes, self._options.top)
@@ -198,22 +209,35 @@ class Trainer:
         """Name the arrays of a step; counters are fed only to graphs that draw random numbers."""
         graph = self._step.plan.graph
         feeds = self._data.feeds(images, labels)
-        feeds[RATE] = np.asarray(self._rate(), dtype=self._step.inputs[RATE].dtype.numpy)
+        feeds[RATE] = np.asarray(
+            self._rate(self.progress.step), dtype=self._step.inputs[RATE].dtype.numpy
+        )
         if "random.key" in graph:
             feeds["random.key"] = np.asarray(self.progress.seed, dtype=np.int64)
             feeds["random.step"] = np.asarray(self.progress.steps, dtype=np.int64)
         return feeds
 
-    def _rate(self) -> float:
+    def _rate(self, step: int) -> float:
+        """Give the learning rate of a step of this epoch, from 0."""
         progress, options = self.progress, self._options
-        at = Position(
-            progress.epoch, progress.step, self._data.steps, options.epochs, progress.losses
-        )
-        return options.schedule.rate(options.rate, at)
+        at = Position(progress.epoch, step, self._data.steps, options.epochs, progress.losses)
+        said = [rate for epoch, rate in options.rates if epoch <= progress.epoch + 1]
+        return options.schedule.rate(said[-1] if said else options.rate, at)
+
+    def _enter_epoch(self) -> None:
+        """Take up the epoch's own executable; state that only it has begins as it is drawn."""
+        step = self._steps(self.progress.epoch)
+        if step is not self._step:
+            state = {
+                **initial_state(step.plan.graph, self.progress.seed),
+                **self._step.read_state(),
+            }
+            step.load_state({name: state[name] for name in step.parameters})
+            self._step = step
 
     def _close_epoch(self, tally: Tally, seconds: float) -> None:
         progress, options = self.progress, self._options
-        rate = self._rate()
+        rate = self._rate(max(0, progress.step - 1))
         state = self._step.read_state()
         measured = evaluate(
             self._scorers,
@@ -279,9 +303,9 @@ class Trainer:
         return ""
 
 
-def weights_only(state: Mapping[str, Array]) -> State:
-    """Leave out the optimizer's arrays."""
-    return {name: array for name, array in state.items() if not name.startswith(STATE_PREFIX)}
+def weights_only(state: Mapping[str, T]) -> dict[str, T]:
+    """Leave out what belongs to the optimizer."""
+    return {name: thing for name, thing in state.items() if not name.startswith(STATE_PREFIX)}
 
 
 def load_checkpoint(folder: RunFolder) -> tuple[State, Progress]:

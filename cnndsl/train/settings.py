@@ -42,6 +42,8 @@ class TrainSettings:
     """Name of the data set."""
     loss: str = "crossentropy"
     """Name of the loss."""
+    loss_options: Mapping[str, float | bool | str] = dataclasses.field(default_factory=dict)
+    """Its options."""
     optimizer: Optimizer = SGD(lr=0.05, momentum=0.9)  # noqa: RUF009 - frozen
     """The update rule."""
     schedule: Schedule = Constant()  # noqa: RUF009 - frozen
@@ -69,6 +71,14 @@ class TrainSettings:
         plain["optimizer"] = _named(OPTIMIZERS, self.optimizer)
         plain["schedule"] = _named(SCHEDULES, self.schedule)
         return plain
+
+    def describe_optimizer(self) -> str:
+        """Write the optimizer as a program does: `sgd(lr=0.05, momentum=0.9)`."""
+        record = _named(OPTIMIZERS, self.optimizer)
+        usual = dataclasses.asdict(type(self.optimizer)())
+        name = record.pop("name")
+        said = {k: v for k, v in record.items() if v != usual[k] or k == "lr"}
+        return f"{name}({', '.join(f'{k}={v:g}' for k, v in said.items())})"
 
 
 def _named(registry: Registry[type[T]], thing: Any) -> dict[str, Any]:

@@ -62,7 +62,7 @@ BAD = {
         "reshape of f32[2] to [3]: 3 = 3 elements, not 2", 2, 7,
     ),
     "graph g { x = relu }": ("this is not the text of a graph: unexpected 'x = relu }'", 1, 11),
-    "graph g {\n %x = input {type=f32[2]}": ("the text of the graph ends too early", 2, 25),
+    "graph g {\n %x = input {type=f32[2]}": ("the text of the graph ends too early", 2, 26),
     "": ("the text of the graph ends too early", 1, 1),
     "graph g {} ~": ("this is not the text of a graph: unexpected '~'", 1, 12),
 }  # fmt: skip
@@ -75,6 +75,6 @@ def test_what_cannot_be_read_is_told_with_its_place(text: str) -> None:
         parse_graph(text)
     (found,) = caught.value.diagnostics
     assert message in found.message
-    assert found.code == "E0603"
+    assert found.code == "E0650"
     assert found.span is not None
     assert (found.span.line, found.span.column) == (line, column)

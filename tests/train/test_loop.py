@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from cnndsl.layers.initializers import initial_state
 from cnndsl.ops.rules import Array
 from cnndsl.support.diagnostics import WeightsError
 from cnndsl.train.checkpoint import load_state
@@ -22,10 +24,12 @@ from cnndsl.train.loop import (
     Trainer,
     load_checkpoint,
 )
+from cnndsl.train.optimizers import SGD
 from cnndsl.train.progress import Progress
 from cnndsl.train.runs import RunFolder
 from cnndsl.train.schedules import Cosine
-from tests.train.toy import ToyData, scorer, stepper
+from tests.train import toy
+from tests.train.toy import ToyData
 
 OPTIONS = FitOptions(epochs=4, rate=0.05, schedule=Cosine(), top=2)
 
@@ -37,7 +41,7 @@ def sha256(state: Mapping[str, Array]) -> str:
     return digest.hexdigest()
 
 
-def trainer(folder: RunFolder | None = None, stop_after: int = 10**9) -> Trainer:
+def trainer(folder: RunFolder | None = None, stop_after: int = 10**9, **more: Any) -> Trainer:
     taken = 0
 
     def stop() -> bool:
@@ -45,18 +49,12 @@ def trainer(folder: RunFolder | None = None, stop_after: int = 10**9) -> Trainer
         taken += 1
         return taken >= stop_after
 
-    progress = Progress(seed=5)
-    return Trainer(
-        stepper(), scorer, ToyData(), OPTIONS, progress=progress, folder=folder, stop=stop
-    )
+    return toy.trainer(OPTIONS, ToyData(), folder=folder, stop=stop, **more)
 
 
 def resumed(folder: RunFolder, stop_after: int = 10**9) -> Trainer:
     state, progress = load_checkpoint(folder)
-    again = trainer(folder, stop_after)
-    again._step.load_state(state)
-    again.progress = progress
-    return again
+    return trainer(folder, stop_after, state=state, progress=progress)
 
 
 def comparable(progress: Progress) -> object:
@@ -65,9 +63,7 @@ def comparable(progress: Progress) -> object:
 
 def test_learns_and_tells_what_it_does() -> None:
     events: list[Event] = []
-    run = Trainer(
-        stepper(), scorer, ToyData(), OPTIONS, progress=Progress(seed=5), observe=events.append
-    )
+    run = toy.trainer(OPTIONS, ToyData(), observe=events.append)
     progress = run.fit()
     assert progress.rows[-1]["val_accuracy"] > 0.9
     assert [type(e) for e in events] == ([StepDone] * 6 + [EpochDone]) * 4
@@ -157,7 +153,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 
 def test_patience_ends_training() -> None:
     options = FitOptions(epochs=50, rate=0.0, patience=3, top=2)
-    run = Trainer(stepper(), scorer, ToyData(), options, progress=Progress())
+    run = toy.trainer(options, ToyData())
     run.fit()
     # A rate of zero never gets better than the first epoch.
     assert run.progress.epoch == 4
@@ -166,9 +162,7 @@ def test_patience_ends_training() -> None:
 @pytest.mark.parametrize("spoil", [0, 8])
 def test_a_value_that_is_not_finite_is_traced_to_its_layer(spoil: int, tmp_path: Path) -> None:
     folder = RunFolder.claim(tmp_path, "toy")
-    run = Trainer(
-        stepper(), scorer, ToyData(spoil=spoil), OPTIONS, progress=Progress(), folder=folder
-    )
+    run = toy.trainer(OPTIONS, ToyData(spoil=spoil), folder=folder)
     with pytest.raises(NotFiniteError) as stopped:
         run.fit()
     message = str(stopped.value)
@@ -184,7 +178,7 @@ def test_a_value_that_is_not_finite_is_traced_to_its_layer(spoil: int, tmp_path:
 
 def test_a_divergence_names_the_layer_that_overflowed() -> None:
     options = FitOptions(epochs=4, rate=1e30, top=2)
-    run = Trainer(stepper(), scorer, ToyData(), options, progress=Progress())
+    run = toy.trainer(options, ToyData())
     with np.errstate(all="ignore"), pytest.raises(NotFiniteError, match="the result of dense_1"):
         run.fit()
 
@@ -192,3 +186,27 @@ def test_a_divergence_names_the_layer_that_overflowed() -> None:
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weights file"):
         load_checkpoint(RunFolder.claim(tmp_path, "toy"))
+
+
+def test_rates_said_for_an_epoch_hold_from_it_on() -> None:
+    options = FitOptions(epochs=4, rate=0.05, rates=((2, 0.01), (4, 0.001)), top=2)
+    run = toy.trainer(options, ToyData())
+    assert [row["lr"] for row in run.fit().rows] == [0.05, 0.01, 0.01, 0.001]
+
+
+def test_an_epoch_may_have_a_step_of_its_own() -> None:
+    plain, other = toy.stepper(), toy.stepper(optimizer=SGD(lr=0.05, momentum=0.9))
+    state = initial_state(plain.plan.graph, 0)
+    run = Trainer(
+        lambda epoch: other if epoch >= 2 else plain,
+        state,
+        toy.scorer,
+        ToyData(),
+        OPTIONS,
+        progress=Progress(seed=5),
+    )
+    run.fit()
+    names = set(run.state)
+    assert "optimizer.fc1.weight.momentum" in names
+    assert "optimizer.fc1.weight.m" not in names
+    assert run.state["fc1.seen"] == 24

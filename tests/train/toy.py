@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,9 @@ from cnndsl.ops.structural import (
 )
 from cnndsl.plan.memory import make_plan
 from cnndsl.runtime.executable import Executable
+from cnndsl.train.loop import FitOptions, Trainer
 from cnndsl.train.optimizers import Adam, Optimizer
+from cnndsl.train.progress import Progress
 from cnndsl.train.step import train_step
 
 CLASSES = 3
@@ -75,12 +78,18 @@ def _arrays(b: Builder, name: str, out: int, into: int) -> tuple:  # type: ignor
 OPTIMIZER = Adam()
 
 
-def stepper(batch: int = 8, optimizer: Optimizer = OPTIMIZER, seed: int = 0) -> Executable:
-    """The executable of a training step, with its state drawn."""
+def stepper(batch: int = 8, optimizer: Optimizer = OPTIMIZER) -> Executable:
+    """The executable of a training step."""
     graph = train_step(forward(batch, training=True), optimizer=optimizer)
-    executable = load("reference").compile(make_plan(graph))
-    executable.load_state(initial_state(graph, seed))
-    return executable
+    return load("reference").compile(make_plan(graph))
+
+
+def trainer(options: FitOptions, data: ToyData, **more: Any) -> Trainer:
+    """A trainer of the toy network from its first state, or `more`'s state."""
+    step = stepper(data.batch)
+    state = more.pop("state", None) or initial_state(step.plan.graph, 0)
+    progress = more.pop("progress", None) or Progress(seed=5)
+    return Trainer(lambda _: step, state, scorer, data, options, progress=progress, **more)
 
 
 def scorer(batch: int) -> Executable:

@@ -1,4 +1,4 @@
-"""Program, data and settings joined for a run: what `run`, `train`, `eval` and `predict` share."""
+"""A session: network, data and settings joined; all decisions made, nothing begun."""
 
 from __future__ import annotations
 
@@ -15,14 +15,22 @@ from cnndsl.compiler import CompileOptions, Training, compile_network
 from cnndsl.data import DATASETS, DataSpec, PreparedData, PreparedSplit, batches, steps_per_epoch
 from cnndsl.data.sources import open_data
 from cnndsl.frontend import ast
-from cnndsl.frontend.elaborate import Elaboration, elaborate
-from cnndsl.ir.types import DType
-from cnndsl.layers.base import Hwc
+from cnndsl.frontend.elaborate import Elaboration
+from cnndsl.frontend.sections import EpochAction
 from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.losses import Target, find_loss
 from cnndsl.layers.network import Network
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.executable import Executable, State
+from cnndsl.session.choices import Choices
+from cnndsl.session.loads import loaded_weights
+from cnndsl.session.resolve import (
+    data_spec,
+    plain_elaboration,
+    pointing_into,
+    resolve,
+    with_chosen_start,
+)
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.settings import Settings
 from cnndsl.train.evaluate import Batches, evaluate
@@ -31,39 +39,6 @@ from cnndsl.train.metrics import Tally
 from cnndsl.train.progress import Progress
 from cnndsl.train.runs import RunFolder
 from cnndsl.train.settings import TrainSettings
-
-BUILT_IN = "digits"
-"""The data set that a program without data is trained on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the command line, or the caller, says over the program."""
-
-    params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    """Values of the program's parameters."""
-    data: str | None = None
-    """A data set by name, or a folder of images; nothing: the program's own."""
-    data_dir: Path | None = None
-    """Where data sets are looked for first."""
-    epochs: int | None = None
-    """Passes over the training images."""
-    batch: int | None = None
-    """Images of a step."""
-    rate: float | None = None
-    """Learning rate at the start."""
-    seed: int | None = None
-    """Where every random number comes from."""
-    patience: int | None = None
-    """Epochs without progress before training stops."""
-    limit: int | None = None
-    """Most images of each split."""
-    skip_bad: bool = False
-    """Whether images that cannot be read are left out."""
-    device: str = "reference"
-    """Name of the backend."""
-    dtype: DType = DType.F32
-    """Precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +59,9 @@ class Session:
     """The folder of the program."""
     notes: tuple[str, ...] = ()
     """What was decided that nobody asked for, a sentence each."""
+    _steppers: dict[tuple[bool, ...], Executable] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def network(self) -> Network:
@@ -97,41 +75,87 @@ class Session:
             batch=self.settings.batch, device=self.choices.device, dtype=self.choices.dtype
         )
 
-    def stepper(self) -> Executable:
-        """Compile the training step; its state is not loaded yet."""
-        training = Training(self.settings.optimizer, self.settings.loss, self.settings.clip)
-        return compile_network(self.network, self.options, training=training).executable
+    def network_at(self, epoch: int) -> Network:
+        """Give the network as it is trained in an epoch (from 0): some layers may be frozen."""
+        frozen: dict[str, bool] = {}
+        for action in self.actions:
+            if action.kind != "lr" and action.epoch <= epoch + 1:
+                frozen.update(dict.fromkeys(action.layers, action.kind == "freeze"))
+        layers = tuple(
+            replace(layer, trainable=not frozen.get(layer.name, not layer.trainable))
+            for layer in self.network.layers
+        )
+        return replace(self.network, layers=layers)
+
+    @property
+    def actions(self) -> tuple[EpochAction, ...]:
+        """What the program says happens at epochs, in their order."""
+        train = self.elaboration.train
+        return tuple(sorted(train.actions, key=lambda a: a.epoch)) if train is not None else ()
+
+    def stepper(self, epoch: int = 0) -> Executable:
+        """Give the training step of an epoch (from 0).
+
+        Epochs in which the same layers are trained share one executable, and with it its state.
+        """
+        network = self.network_at(epoch)
+        key = tuple(layer.trainable for layer in network.layers)
+        if key not in self._steppers:
+            settings = self.settings
+            training = Training(
+                settings.optimizer, settings.loss, settings.loss_options, clip=settings.clip
+            )
+            compiled = compile_network(network, self.options, training=training)
+            self._steppers[key] = compiled.executable
+        return self._steppers[key]
 
     def scorer(self, batch: int) -> Executable:
         """Compile the network with its loss, in inference, for `batch` images."""
-        options = replace(self.options, batch=batch)
-        return compile_network(self.network, options, loss=self.settings.loss).executable
+        return compile_network(
+            self.network,
+            replace(self.options, batch=batch),
+            loss=self.settings.loss,
+            loss_options=self.settings.loss_options,
+        ).executable
 
-    def first_state(self, step: Executable) -> State:
-        """Draw the state that training begins with."""
-        return initial_state(step.plan.graph, self.settings.seed)
+    def first_state(self, epoch: int = 0) -> State:
+        """Draw the state that training begins with, and read what the program loads."""
+        step = self.stepper(epoch)
+        drawn = initial_state(step.plan.graph, self.settings.seed)
+        elaboration = self.elaboration
+        with pointing_into(elaboration.program):
+            loaded = loaded_weights(elaboration.loads, step.parameters, base_dir=self.base_dir)
+        return {**drawn, **loaded}
 
     def trainer(
         self,
-        step: Executable,
         *,
+        state: State | None = None,
         progress: Progress | None = None,
         folder: RunFolder | None = None,
         observe: Callable[[Event], None] = lambda event: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Trainer:
-        """Make the trainer of this session; `step` holds the state that belongs to `progress`."""
+        """Make the trainer of this session, from its first state or from `state` on.
+
+        A `state` that goes with `progress` is a checkpoint's; one without replaces drawn weights.
+        """
         settings = self.settings
         options = FitOptions(
             epochs=settings.epochs,
             rate=settings.optimizer.lr,
             schedule=settings.schedule,
+            rates=tuple((a.epoch, a.value) for a in self.actions if a.value is not None),
             patience=settings.patience,
             top=settings.top,
             metadata=self.metadata(),
         )
+        if progress is None:
+            state = {**self.first_state(), **(state or {})}
+        assert state is not None, "a checkpoint has arrays"
         return Trainer(
-            step,
+            self.stepper,
+            state,
             self.scorer,
             SessionData(self),
             options,
@@ -255,18 +279,16 @@ def describe_weights(program: ast.Program, network: Network, choices: Choices) -
 
 
 def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | None) -> Session:
-    """Decide everything that a run needs.
+    """Decide everything that a run needs; `base_dir` is the folder of the program.
 
     Raises `DiagnosticError` for a program that is wrong or does not fit its data, `DataError`.
     """
-    name = choices.data or BUILT_IN
-    shape, classes = _seen_from_outside(name)
-    elaboration = elaborate(
-        program, params=choices.params, input_size=shape, classes=classes, base_dir=base_dir
-    )
+    elaboration = plain_elaboration(program, choices, base_dir=base_dir)
     notes: list[str] = []
-    settings = resolve(elaboration, choices, notes)
-    spec = data_spec(elaboration, settings, choices, notes)
+    with pointing_into(program):
+        elaboration = with_chosen_start(elaboration)
+        settings = resolve(elaboration, choices, notes)
+        spec = data_spec(elaboration, settings, choices, notes)
     base = base_dir
     if choices.data and choices.data not in DATASETS and Path(choices.data).is_dir():
         base = Path(choices.data).resolve().parent
@@ -278,14 +300,14 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
         settings=Settings.from_env(),
     )
     notes.extend(data.notes)
-    check_scores(elaboration.network, data)
+    with pointing_into(program):
+        check_scores(elaboration.network, data)
+    if elaboration.train is not None and elaboration.train.steps is not None:
+        per_epoch = max(1, steps_per_epoch(len(data.train), settings.batch))
+        epochs = choices.epochs or -(-elaboration.train.steps // per_epoch)
+        settings = replace(settings, epochs=epochs)
+        notes.append(f"{elaboration.train.steps:,} steps are {epochs} epochs of {per_epoch:,}")
     return Session(elaboration, settings, data, choices, spec, base_dir, tuple(notes))
-
-
-def _seen_from_outside(name: str) -> tuple[Hwc | None, int | None]:
-    """Give shape and classes of a data set that is known by name, without reading it."""
-    source = DATASETS.get(name)
-    return (source.shape, len(source.classes)) if source else (None, None)
 
 
 def check_scores(network: Network, data: PreparedData) -> None:

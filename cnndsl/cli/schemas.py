@@ -1,0 +1,260 @@
+"""What `--json` prints, command by command, as JSON Schema (draft 2020-12).
+
+Each command prints one document on stdout and nothing else. Where something goes wrong, the
+document is `FAILURE`, whatever the command. New keys may come; keys that are here stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+Schema: TypeAlias = Mapping[str, object]
+"""A JSON Schema."""
+
+STRING: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+NUMBER: Schema = {"type": "number"}
+FLAG: Schema = {"type": "boolean"}
+
+
+def record(**properties: Schema) -> Schema:
+    """Describe an object that has all of these keys; `_` at the end of a name is left out."""
+    named = {name.removesuffix("_"): schema for name, schema in properties.items()}
+    return {"type": "object", "properties": named, "required": list(named)}
+
+
+def array(items: Schema) -> Schema:
+    """Describe a list."""
+    return {"type": "array", "items": items}
+
+
+def by_name(values: Schema) -> Schema:
+    """Describe an object with any keys."""
+    return {"type": "object", "additionalProperties": values}
+
+
+def optional(schema: Schema) -> Schema:
+    """Describe a value that may be null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+SIZE = array({"type": "integer", "minimum": 1})
+"""Height, width, channels, or one number of neurons."""
+PAIR: Schema = {"type": "array", "items": COUNT, "minItems": 2, "maxItems": 2}
+"""Down and across."""
+PLACE = record(line=COUNT, column=COUNT)
+"""Counted from 1."""
+RANGE = record(start=PLACE, end=PLACE)
+"""The end is exclusive."""
+DIAGNOSTIC = record(
+    code={"type": "string", "pattern": "^[ENW][0-9]{4}$"},
+    severity={"enum": ["error", "warning", "note"]},
+    message=STRING,
+    label=STRING,
+    file=optional(STRING),
+    range=optional(RANGE),
+    related=array(record(file=STRING, range=RANGE, text=STRING)),
+    notes=array(STRING),
+    helps=array(STRING),
+    fixes=array(record(title=STRING, range=RANGE, text=STRING)),
+)
+"""One thing that is wrong, or worth knowing."""
+FAILURE = record(ok={"const": False}, exit=COUNT, error=STRING, diagnostics=array(DIAGNOSTIC))
+"""Any command that could not do its work; `exit` is the exit code."""
+COST = record(flops=INTEGER, macs=INTEGER, bytes_read=INTEGER, bytes_written=INTEGER)
+"""What a run takes, or saves."""
+NODE = record(
+    id=STRING,
+    op=STRING,
+    operands=array(STRING),
+    attributes=STRING,
+    types=array(STRING),
+    made_by=STRING,
+    of=optional(STRING),
+    file=optional(STRING),
+    line=optional(COUNT),
+)
+"""A node of a graph."""
+SLOT = record(arena=STRING, offset=COUNT, type=STRING)
+"""A place in memory; the offset is in bytes."""
+PROGRAM = record(
+    name=STRING,
+    title=STRING,
+    path=STRING,
+    inputs=by_name(SIZE),
+    layers=COUNT,
+    params=COUNT,
+    macs=COUNT,
+)
+"""A program of the zoo."""
+LAYER = record(
+    name=STRING,
+    kind=STRING,
+    words=STRING,
+    inputs=array(STRING),
+    output=SIZE,
+    params=COUNT,
+    trainable=COUNT,
+    weights=COUNT,
+    statistics=COUNT,
+    macs=COUNT,
+    flops=COUNT,
+    activations=COUNT,
+    receptive_field=PAIR,
+    stride=PAIR,
+    formula=STRING,
+    shares=optional(STRING),
+    line=optional(COUNT),
+)
+"""A layer; `weights` are parameters without biases, `activations` numbers an image."""
+
+SCHEMAS: Mapping[str, Schema] = {
+    "check": record(
+        ok=FLAG,
+        diagnostics=array(DIAGNOSTIC),
+        programs=array(record(program=STRING, ok=FLAG)),
+    ),
+    "summary": record(
+        name=STRING,
+        inputs=by_name(SIZE),
+        outputs=by_name(SIZE),
+        totals=record(
+            params=COUNT,
+            trainable=COUNT,
+            weights=COUNT,
+            statistics=COUNT,
+            macs=COUNT,
+            flops=COUNT,
+            activations=COUNT,
+        ),
+        layers=array(LAYER),
+    ),
+    "table": record(
+        name=STRING,
+        rows=array(
+            record(name=STRING, words=STRING, size=SIZE, memory=optional(STRING), params=STRING)
+        ),
+        text=STRING,
+    ),
+    "fmt": record(files=array(record(file=STRING, changed=FLAG, text=STRING))),
+    "ir": record(
+        name=STRING,
+        passes=array(STRING),
+        nodes=array(NODE),
+        outputs=by_name(STRING),
+        updates=by_name(STRING),
+        text=STRING,
+    ),
+    "why": {
+        **record(
+            name=STRING,
+            pass_=STRING,
+            runs=array(
+                record(
+                    run=COUNT,
+                    saved=COST,
+                    changes=array(
+                        record(
+                            reason=STRING,
+                            before=array(NODE),
+                            after=array(NODE),
+                            stands_in=array(array(STRING)),
+                            saved=COST,
+                        )
+                    ),
+                )
+            ),
+        ),
+    },
+    "plan": record(
+        name=STRING,
+        alignment=COUNT,
+        arenas=by_name(COUNT),
+        without_sharing=COUNT,
+        lower_bound=COUNT,
+        steps=array(
+            record(
+                phase={"enum": ["prepare", "run"]},
+                step=COUNT,
+                node=STRING,
+                op=STRING,
+                reads=array(SLOT),
+                writes=array(SLOT),
+                bytes=COUNT,
+                live=PAIR,
+                sharing=optional(STRING),
+            )
+        ),
+    ),
+    "verify": record(
+        ok=FLAG,
+        name=STRING,
+        batch=COUNT,
+        seed=COUNT,
+        cases=array(
+            record(
+                graph={"enum": ["inference", "training"]},
+                backend=STRING,
+                passes=STRING,
+                dtype={"enum": ["f32", "f64"]},
+                error=optional(NUMBER),
+                bound=NUMBER,
+                ok=FLAG,
+                worst=STRING,
+                first=optional(STRING),
+            )
+        ),
+    ),
+    "gradcheck": record(
+        ok=FLAG,
+        name=STRING,
+        bound=NUMBER,
+        worst=NUMBER,
+        checked=COUNT,
+        seed=COUNT,
+        parameters=array(record(name=STRING, shape=array(COUNT), error=NUMBER, kinks=COUNT)),
+    ),
+    "ops": record(
+        ops=array(
+            record(
+                name=STRING,
+                gradient=FLAG,
+                constant=FLAG,
+                backends=record(reference=FLAG, cpu=FLAG, cuda=FLAG),
+                doc=STRING,
+            )
+        )
+    ),
+    "zoo": record(programs=array(PROGRAM)),
+    "zoo list": record(programs=array(PROGRAM)),
+    "zoo show": record(name=STRING, path=STRING, text=STRING),
+    "zoo path": record(name=STRING, path=STRING),
+    "data list": record(
+        datasets=array(
+            record(
+                name=STRING,
+                title=STRING,
+                shape=SIZE,
+                classes=COUNT,
+                counts=by_name(COUNT),
+                licence=STRING,
+                here=FLAG,
+            )
+        )
+    ),
+    "data get": record(files=array(STRING)),
+    "completion": record(shell=STRING, script=STRING),
+    "doctor": record(
+        ok=FLAG,
+        versions={"type": "object"},
+        packages=by_name(STRING),
+        extras=by_name(STRING),
+        machine={"type": "object"},
+        backends=by_name(STRING),
+        folders=by_name(STRING),
+        **{"data sets": by_name(STRING)},
+    ),
+}
+"""The document of each command."""

@@ -1,0 +1,78 @@
+"""From the syntax tree to networks: names, sizes and settings of every layer worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cnndsl.frontend import ast
+from cnndsl.frontend.directives import Load
+from cnndsl.frontend.elaboration import Assumed, Elaboration
+from cnndsl.frontend.elaborator import Elaborator
+from cnndsl.frontend.imports import Loader
+from cnndsl.frontend.params import Given, Parameter
+from cnndsl.frontend.records import TooLargeError
+from cnndsl.frontend.values import Value, show
+from cnndsl.layers.base import Hwc
+from cnndsl.support.diagnostics import DiagnosticError, error
+from cnndsl.support.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["Assumed", "Elaboration", "Load", "Parameter", "elaborate"]
+
+
+def elaborate(
+    program: ast.Program,
+    *,
+    params: Mapping[str, Value] | None = None,
+    input_size: Hwc | None = None,
+    classes: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    base_dir: Path | None = None,
+    allow_paths: Sequence[Path] = (),
+) -> Elaboration:
+    """Work out a program's networks and sections.
+
+    `params` are values for its parameters, as text of the command line or as values; `input_size`
+    and `classes` are used where the program leaves them to its data. `base_dir` is the program's
+    folder, from which it imports; without it, it is the folder of the program's file.
+
+    Raises `DiagnosticError` with every error found, and the sources they point into.
+    """
+    path = _path_of(program)
+    folder = base_dir or (path.parent if path is not None else None)
+    loader = Loader(
+        limits,
+        folder.resolve() if folder is not None else None,
+        [p.resolve() for p in allow_paths],
+    )
+    elaborator = Elaborator(program, loader, limits)
+    elaborator.given = {
+        name: Given(value, isinstance(value, str), _asked(name, value))
+        for name, value in (params or {}).items()
+    }
+    elaborator.input_size = input_size
+    elaborator.given_classes = classes
+    sources = {program.source.name: program.source}
+    try:
+        return elaborator.run(path if path is not None else _as_if_in(folder, program))
+    except TooLargeError as problem:
+        raise DiagnosticError(*problem.diagnostics, sources=elaborator.sources) from None
+    except RecursionError:
+        deep = error("E0604", "this program is nested too deeply", program.span)
+        raise DiagnosticError(deep, sources=sources) from None
+
+
+def _path_of(program: ast.Program) -> Path | None:
+    path = Path(program.source.name)
+    try:
+        return path if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _as_if_in(folder: Path | None, program: ast.Program) -> Path | None:
+    return folder / Path(program.source.name).name if folder is not None else None
+
+
+def _asked(name: str, value: Value) -> str:
+    return f"-p {name}={value}" if isinstance(value, str) else f"{name}={show(value)}"

@@ -1,0 +1,336 @@
+"""One elaboration of a program: its own chain, its nets, its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from cnndsl.frontend import ast
+from cnndsl.frontend.core import Env, Visit
+from cnndsl.frontend.elaboration import Assumed, Elaboration
+from cnndsl.frontend.endings import Endings
+from cnndsl.frontend.estimate import Estimate
+from cnndsl.frontend.explain import counted
+from cnndsl.frontend.imports import Loader
+from cnndsl.frontend.instances import declares_input
+from cnndsl.frontend.read_sections import SectionReader
+from cnndsl.frontend.records import Entry, Frame, NetworkBuilder, Source
+from cnndsl.frontend.scope import BROKEN, NOTHING, FileDef, Flow, NetDef, Scope, Stream
+from cnndsl.frontend.sections import DataSection, TrainSection
+from cnndsl.layers.base import Hwc, SettingValue, show_size
+from cnndsl.layers.network import Network
+from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error, note
+from cnndsl.support.limits import Limits
+from cnndsl.support.source import Span
+
+USUAL_INPUT: Hwc = (32, 32, 3)
+"""The input of a program that declares none, when no data say otherwise."""
+
+USUAL_CLASSES = 10
+"""The classes of a program that does not say how many, when no data say otherwise."""
+
+
+class Elaborator(Endings):
+    """One elaboration of a program."""
+
+    def __init__(self, program: ast.Program, loader: Loader, limits: Limits) -> None:
+        """Elaborate `program` with the files that `loader` reads."""
+        super().__init__(limits)
+        self.program = program
+        self.loader = loader
+        self.input_size: Hwc | None = None
+        self.given_classes: int | None = None
+        self.assumed = Assumed()
+        self.sources[program.source.name] = program.source
+
+    def run(self, path: Path | None) -> Elaboration:
+        """Elaborate; raises `DiagnosticError`."""
+        files = self.loader.load(self.program, path)
+        self.sources.update(self.loader.sources)
+        self.reports.add(*self.loader.errors)
+        Estimate(self.limits).check(self.program.statements)
+        for other in self.loader.parsed.values():
+            Estimate(self.limits).check(other.statements)
+        name = Path(self.program.source.name).stem
+        scope = Scope()
+        self.bind_files(self.program, scope, files)
+        frame = Frame(NetworkBuilder(name, self.limits), title=name)
+        self.last_words = _last_words(self.program)
+        flow = self.run_statements(self.program.statements, Env(scope, frame), NOTHING)
+        self._complete(frame)
+        networks = self._stand_alone(scope)
+        sections = self._read_sections(scope, frame, networks)
+        network = self._main(frame, flow, scope, networks, sections[0])
+        self.report_missing()
+        self.note_dropped()
+        self.note_free()
+        self.refuse_unknown()
+        errors = self.reports.errors
+        if errors or network is None:
+            raise DiagnosticError(*errors, sources=self.sources)
+        found = {n: self._finished(f, made, s) for n, (f, made, s) in networks.items()}
+        return Elaboration(
+            self.program,
+            network,
+            {n: net for n, net in found.items() if net is not None},
+            self.params,
+            sections[0],
+            sections[1],
+            tuple(load for _, load in self.loads),
+            self.reports.notes,
+            self.assumed,
+            self.sources,
+        )
+
+    def _complete(self, frame: Frame) -> None:
+        """Freeze and judge what is complete; nothing is judged when layers are missing."""
+        if self.reports.errors or self.missing:
+            return
+        self.act(frame)
+        self.judge(frame.builder)
+
+    # -------------------------------------------------------------- nets by themselves
+
+    def _stand_alone(self, scope: Scope) -> dict[str, tuple[Frame, Flow, Scope]]:
+        """Elaborate every net of the program as a network of its own."""
+        found: dict[str, tuple[Frame, Flow, Scope]] = {}
+        used = dict(self.shared)
+        for name, net in scope.values.items():
+            if not isinstance(net, NetDef) or self.is_cyclic(net):
+                continue
+            node = net.node
+            if isinstance(node, ast.Net) and (
+                not declares_input(node.body.statements)
+                or any(f.default is None for f in node.formals)
+            ):
+                continue
+            kept = self.reports, self.missing
+            if net in used:
+                self.reports, self.missing = type(self.reports)(self.limits), []
+            self.shared = {}
+            made = self._alone(net)
+            quiet = net in used and (bool(self.reports.errors) or bool(self.missing))
+            if net in used:
+                self.reports, self.missing = kept
+            if made is not None and not quiet:
+                found[name] = made
+        self.shared = used
+        return found
+
+    def _alone(self, net: NetDef) -> tuple[Frame, Flow, Scope] | None:
+        frame = Frame(NetworkBuilder(net.name, self.limits), title=net.name)
+        scope = Scope(net.scope)
+        visit = Visit(net, net.node.name.span, [], False)
+        binding = isinstance(net.node, ast.NetBinding)
+        env = Env(scope, frame, visit, None, 1, whole=False, merging=binding)
+
+        def body() -> Flow:
+            if isinstance(net.node, ast.Net):
+                for formal in net.node.formals:
+                    assert formal.default is not None
+                    value = self.evaluator(env, NOTHING).value(formal.default)
+                    scope.bind(formal.name.text, value, formal.span)
+            return self._net_body(net, env, NOTHING)
+
+        flow = self.guarded(body)
+        self._complete(frame)
+        return None if flow.broken else (frame, flow, scope)
+
+    # -------------------------------------------------------------- the main network
+
+    def _main(
+        self,
+        frame: Frame,
+        flow: Flow,
+        scope: Scope,
+        networks: Mapping[str, tuple[Frame, Flow, Scope]],
+        train: TrainSection | None,
+    ) -> Network | None:
+        if self.reports.errors or self.missing or flow.broken:
+            return None
+        if frame.records or frame.builder.entries:
+            return self._finished(frame, flow, scope)
+        name = train.net if train is not None else None
+        if name is not None and name not in networks:
+            span = train.span if train is not None else None
+            self.reports.add(error("E0210", f"there is no net called `{name}` to train", span))
+            return None
+        if networks:
+            found = networks[name if name is not None else list(networks)[-1]]
+            return self._finished(*found)
+        self.reports.add(
+            error(
+                "E0406",
+                "this program builds no network",
+                Span(self.program.source.name, 1, 1, 1, 1),
+                helps=("a network begins with `input [32x32x3]`",),
+            )
+        )
+        return None
+
+    def _finished(self, frame: Frame, flow: Flow, scope: Scope) -> Network | None:
+        outputs: dict[str, Source] = dict(frame.builder.outputs)
+        if not outputs:
+            if len(flow.streams) != 1:
+                self.reports.add(self._no_output(frame, flow))
+                return None
+            outputs = {"output": flow.streams[0].source}
+        streams = {
+            name: label.flow.streams[0].source
+            for name, label in scope.in_reach().items()
+            if len(label.flow.streams) == 1
+        }
+        own = {id(s) for s in frame.builder.named.values()}
+        return frame.builder.finish(
+            outputs, {name: s for name, s in streams.items() if id(s) in own}
+        )
+
+    def _no_output(self, frame: Frame, flow: Flow) -> Diagnostic:
+        last = frame.records[-1].span if frame.records else self.program.span
+        what = f"ends with {counted(len(flow.streams), 'stream')}" if flow.streams else "ends"
+        return error(
+            "E0404",
+            f"`{frame.title}` {what} and does not say what it gives",
+            flow.span or last,
+            label=" and ".join(show_size(s.size) for s in flow.streams),
+            helps=("name what it gives: `output a, b`", "or join the streams: `.. -> concat`"),
+        )
+
+    # -------------------------------------------------------------- sections
+
+    def _read_sections(
+        self,
+        scope: Scope,
+        frame: Frame,
+        networks: Mapping[str, tuple[Frame, Flow, Scope]],
+    ) -> tuple[TrainSection | None, dict[str, DataSection]]:
+        train: TrainSection | None = None
+        data: dict[str, DataSection] = {}
+        own = frame
+        if not frame.records and networks:
+            own = list(networks.values())[-1][0]
+
+        def targets(word: ast.Word) -> tuple[str, ...]:
+            if self.reports.errors or self.missing:
+                return ()
+            return tuple(r.name for r in self.layers_named(word, own, scope))
+
+        reader = SectionReader(self.evaluator(Env(scope, frame), BROKEN), targets)
+        for section in _sections(self.program):
+            first = section.words.items[0]
+            word = first.text.casefold() if isinstance(first, ast.Name) else ""
+            if word == "train":
+                if train is not None:
+                    reader.errors.append(_second_train(section))
+                train = reader.train(section)
+            elif word == "data":
+                found = reader.data(section)
+                data[found.name] = found
+            else:
+                self.unavailable("generate", "writing sequences", section.words.span)
+        self.reports.add(*reader.errors)
+        self.missing += reader.missing
+        return train, {**reader.implied, **data}
+
+    # -------------------------------------------------------------- what the program leaves open
+
+    def assumed_input(self, env: Env, span: Span) -> Flow:
+        """Give the input of a program that declares none; raises `DiagnosticError` E0402."""
+        builder = env.frame.builder
+        if not env.whole or builder.entries:
+            raise DiagnosticError(
+                error(
+                    "E0402",
+                    "nothing arrives here",
+                    span,
+                    label="a layer needs something to work on",
+                    helps=(
+                        "declare an input: `input [32x32x3]`",
+                        "or go on from a stream: `from x`",
+                    ),
+                )
+            )
+        size = self.input_size or USUAL_INPUT
+        entry = Entry("input", size, span)
+        builder.add_entry(entry)
+        self.assumed = replace(self.assumed, input=size)
+        whose = "the data's" if self.input_size is not None else "the usual"
+        self.reports.add(
+            note(
+                "N0004",
+                f"no input is declared: using {whose} {show_size(size)}",
+                span,
+                helps=(f"declare it: `input {show_size(size)}`",),
+            )
+        )
+        return Flow((Stream(entry, size, span),))
+
+    def classes(self, env: Env, span: Span) -> int:
+        """Give the number of classes when the program does not say it."""
+        said = env.scope.value("classes")
+        if isinstance(said, int) and not isinstance(said, bool):
+            return said
+        count = self.given_classes or USUAL_CLASSES
+        self.assumed = replace(self.assumed, classes=count)
+        if self.given_classes is None:
+            self.reports.add(
+                note(
+                    "N0005",
+                    f"how many classes there are is not said: using {count}",
+                    span,
+                    helps=(f"say it: `softmax {count}`",),
+                )
+            )
+        return count
+
+    def score(self, given: dict[str, SettingValue]) -> None:
+        """Give a bare FC at the end of a program as many neurons as the data have classes."""
+        if self.given_classes is not None and "neurons" not in given:
+            given["neurons"] = self.given_classes
+            self.assumed = replace(self.assumed, classes=self.given_classes)
+
+    def run_program(self, file: FileDef, env: Env, flow: Flow) -> Flow:
+        """Elaborate the statements of an imported file; without a chain, its last net."""
+        self.bind_files(file.program, env.scope, file.files)
+        if declares_input(file.program.statements):
+            flow = NOTHING
+        made = self.run_statements(file.program.statements, env, flow)
+        nets = [v for v in env.scope.values.values() if isinstance(v, NetDef)]
+        if made.streams or made.broken or not nets:
+            return made
+        empty = ast.Words((nets[-1].node.name,), span=nets[-1].node.name.span)
+        return self.run_callee(nets[-1], (), empty, env, flow)
+
+
+def _sections(program: ast.Program) -> list[ast.Section]:
+    found = []
+    for statement in program.statements:
+        if isinstance(statement, ast.Line):
+            element = statement.chain.parts[0].element
+            if isinstance(element, ast.Section) and _is_section(element):
+                found.append(element)
+    return found
+
+
+def _last_words(program: ast.Program) -> ast.Words | None:
+    """Find the last element of the program's own chain, if it is a layer's words."""
+    lines = [s for s in program.statements if isinstance(s, ast.Line)]
+    chains = [
+        s.chain for s in lines if not isinstance(s.chain.parts[0].element, ast.Section)
+    ]
+    element: ast.Element | None = chains[-1].parts[-1].element if chains else None
+    while isinstance(element, ast.Bracket):
+        element = element.chain.parts[-1].element
+    return element if isinstance(element, ast.Words) else None
+
+
+def _is_section(section: ast.Section) -> bool:
+    first = section.words.items[0]
+    return isinstance(first, ast.Name) and first.text.casefold() in ("train", "data", "generate")
+
+
+def _second_train(section: ast.Section) -> Diagnostic:
+    return error(
+        "E0209", "a program has one `train` section", section.words.span, label="a second one"
+    )

@@ -1,0 +1,43 @@
+"""From what a user calls a program to the file that holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnndsl.support.diagnostics import DiagnosticError, error
+from cnndsl.support.resources import resource_dir
+from cnndsl.support.suggest import nearest
+
+SUFFIX = ".cnn"
+
+
+def zoo_programs() -> dict[str, Path]:
+    """Give the programs of the zoo by name, without `.cnn`."""
+    return {path.stem: path for path in sorted(resource_dir("zoo").glob(f"*{SUFFIX}"))}
+
+
+def find_program(name: str | Path) -> Path:
+    """Give the file that `name` means: itself, or the program of that name in the zoo.
+
+    A file wins over the zoo; `.cnn` may be left out for both. Raises `DiagnosticError` with the
+    nearest names if there is neither.
+    """
+    path = Path(name)
+    for candidate in (path, path.with_name(path.name + SUFFIX) if path.name else path):
+        if candidate.exists() and not candidate.is_dir():
+            return candidate
+    zoo = zoo_programs()
+    stem = str(name).removesuffix(SUFFIX)
+    if stem in zoo:
+        return zoo[stem]
+    here = [p.name for p in Path().glob(f"*{SUFFIX}")]
+    close = nearest(str(name), [*zoo, *(f"{z}{SUFFIX}" for z in zoo), *here])
+    known = "".join(f"did you mean {close[0]}?" for _ in close[:1])
+    raise DiagnosticError(
+        error(
+            "E0619",
+            f"there is no program {name}, neither a file nor in the zoo",
+            notes=(f"the zoo has {', '.join(zoo)}",),
+            helps=(known,) if known else ("`cnndsl zoo list` says what the zoo has",),
+        )
+    )

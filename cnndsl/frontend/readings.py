@@ -1,0 +1,127 @@
+"""What the words of one layer say: its kind, the given settings, and where they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cnndsl.frontend import ast
+from cnndsl.frontend.scope import Flow
+from cnndsl.frontend.values import ShapeValue, SizeValue, Value, kind_of, show
+from cnndsl.layers.base import Clause, LayerKind, SettingValue, Takes
+from cnndsl.support.diagnostics import DiagnosticError, Label, error
+from cnndsl.support.source import Span
+
+
+@dataclass(slots=True)
+class Reading:
+    """One layer's words, read."""
+
+    kind: LayerKind
+    """The kind."""
+    head: Span
+    """The words that name it."""
+    given: dict[str, SettingValue] = field(default_factory=dict)
+    """The settings that were said, by clause."""
+    spans: dict[str, Span] = field(default_factory=dict)
+    """Where each of them stands."""
+    activation: Reading | None = None
+    """The activation behind it."""
+    streams: list[tuple[Flow, Span]] = field(default_factory=list)
+    """Streams that were named as further inputs."""
+    shapes: list[ast.ShapeLiteral] = field(default_factory=list)
+    """Sizes in brackets among the words: what the layer must make."""
+    sized: bool = False
+    """Whether the shorthand with a hyphen gave settings."""
+
+    def said(self, name: str, text: str = "") -> tuple[Label, ...]:
+        """Point to a setting, if it stands in the source."""
+        return (Label(self.spans[name], text),) if name in self.spans else ()
+
+    @property
+    def bare(self) -> bool:
+        """Whether nothing but a shorthand was written."""
+        return self.sized or not self.given
+
+
+def read_setting(kind: LayerKind, clause: Clause, value: Value, span: Span) -> SettingValue:
+    """Turn a value into what a clause takes; raises `DiagnosticError` E0207."""
+    found = _converted(clause, value)
+    if found is None:
+        wanted = {
+            Takes.COUNT: "a whole number",
+            Takes.WHOLE: "a whole number",
+            Takes.NUMBER: "a number",
+            Takes.SIZE: "a size such as 3x3, or a number",
+            Takes.MARGIN: "a number, or one for each side",
+            Takes.FLAG: "true or false",
+            Takes.WORD: f"one of {', '.join(clause.words)}",
+            Takes.SHAPE: "a size in brackets",
+            Takes.STREAM: "the name of a stream",
+        }[clause.takes]
+        helps: tuple[str, ...] = ()
+        if isinstance(value, float) and clause.takes in (Takes.COUNT, Takes.WHOLE):
+            helps = ("`round(..)`, `floor(..)` or `ceil(..)` make it whole",)
+        raise DiagnosticError(
+            error(
+                "E0207",
+                f"`{clause.name}` of `{kind.name}` is {wanted}, not {kind_of(value)}",
+                span,
+                label=clause.doc,
+                helps=helps,
+            )
+        )
+    return found
+
+
+def _converted(clause: Clause, value: Value) -> SettingValue | None:
+    match clause.takes:
+        case Takes.COUNT | Takes.WHOLE:
+            return _whole(value)
+        case Takes.NUMBER:
+            return _number(value)
+        case Takes.SIZE:
+            return _pair(value)
+        case Takes.MARGIN:
+            whole = _whole(value)
+            return whole if whole is not None else _several(value, (2, 4))
+        case Takes.FLAG:
+            return value if isinstance(value, bool) else None
+        case Takes.WORD:
+            word = str(value).casefold() if isinstance(value, str) else None
+            return word if word in clause.words else None
+        case Takes.SHAPE:
+            return _several(value, (1, 2, 3))
+        case Takes.STREAM:
+            return show(value) if isinstance(value, str) else None
+
+
+def _whole(value: Value) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Value) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _pair(value: Value) -> tuple[int, ...] | None:
+    whole = _whole(value)
+    return (whole, whole) if whole is not None else _several(value, (2,))
+
+
+def _several(value: Value, lengths: tuple[int, ...]) -> tuple[int, ...] | None:
+    items: tuple[Value | None, ...]
+    match value:
+        case SizeValue(dims=dims, stride=None):
+            items = dims
+        case ShapeValue(size=size):
+            items = size
+        case tuple():
+            items = value
+        case _:
+            return None
+    if len(items) not in lengths:
+        return None
+    found = [-1 if item is None else _whole(item) for item in items]
+    return tuple(n for n in found if n is not None) if None not in found else None

@@ -1,0 +1,39 @@
+"""What a user says over the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cnndsl.ir.types import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line, or the caller, says over the program."""
+
+    params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Values of the program's parameters."""
+    data: str | None = None
+    """A data set by name, or a folder of images; nothing: the program's own."""
+    data_dir: Path | None = None
+    """Where data sets are looked for first."""
+    epochs: int | None = None
+    """Passes over the training images."""
+    batch: int | None = None
+    """Images of a step."""
+    rate: float | None = None
+    """Learning rate at the start."""
+    seed: int | None = None
+    """Where every random number comes from."""
+    patience: int | None = None
+    """Epochs without progress before training stops."""
+    limit: int | None = None
+    """Most images of each split."""
+    skip_bad: bool = False
+    """Whether images that cannot be read are left out."""
+    device: str = "reference"
+    """Name of the backend."""
+    dtype: DType = DType.F32
+    """Precision."""
