@@ -1,4 +1,4 @@
-"""From the steps of a plan to kernels in memory: each distinct kernel is written and compiled once."""
+"""From the steps of a plan to kernels in memory; each distinct kernel is compiled once."""
 
 from __future__ import annotations
 

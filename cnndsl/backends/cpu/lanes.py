@@ -124,7 +124,7 @@ def load_strided(
             spread = shuffle(f, chosen, off, picks)
             place = f.iadd(start, part * lanes)
             halves.append(f.masked_load(kind, pointer, place, spread, rest))
-        return shuffle(f, *halves, [2 * lane for lane in range(lanes)])
+        return shuffle(f, halves[0], halves[1], [2 * lane for lane in range(lanes)])
     indices = f.add(splat(f, f.index(start), lanes), iota(lanes, step=stride))
     return f.gather(kind, pointer, indices, mask, rest)
 

@@ -63,9 +63,7 @@ def host_target() -> CpuTarget:
     listed = [f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()) if name]
     if triple.startswith("x86_64"):
         listed.append("-prefer-256-bit")
-    return CpuTarget(
-        triple, binding.get_host_cpu_name(), ",".join(listed), vector_bytes, registers
-    )
+    return CpuTarget(triple, binding.get_host_cpu_name(), ",".join(listed), vector_bytes, registers)
 
 
 def _vectors(triple: str, features: dict[str, bool]) -> tuple[int, int]:

@@ -1,8 +1,9 @@
-"""Exponential, logarithm, hyperbolic tangent and power of vectors, within 2 units of the last place.
+"""Exponential, logarithm, hyperbolic tangent and power of vectors.
 
-Arguments are reduced as in W. J. Cody and W. Waite, Software Manual for the Elementary Functions
-(1980); what is left is small enough for a few terms of the series, whose coefficients are written
-as fractions. Each works on scalars and vectors of float and double.
+Single precision is within 2 units in the last place. Arguments are reduced as in W. J. Cody and
+W. Waite, Software Manual for the Elementary Functions (1980); what is left is small enough for a
+few terms of the series, whose coefficients are written as fractions. Each works on scalars and
+vectors of float and double.
 """
 
 from __future__ import annotations
@@ -53,9 +54,7 @@ def _split_exponent(f: FunctionEmitter, x: V) -> tuple[V, V]:
     """Give n and r with x = n ln 2 + r, n a whole number and |r| at most half of ln 2."""
     kind = x.type
     high, low = _log_two(kind)
-    n = f.intrinsic(
-        f"roundeven.{kind.mangled}", kind, f.mul(x, constant(kind, 1 / math.log(2)))
-    )
+    n = f.intrinsic(f"roundeven.{kind.mangled}", kind, f.mul(x, constant(kind, 1 / math.log(2))))
     r = f.fma(n, constant(kind, -high), x)
     return n, f.fma(n, constant(kind, -low), r)
 

@@ -74,8 +74,8 @@ def check(op: Op[Any], dtype: DType, backend: CpuBackend) -> int:
         rng = np.random.default_rng([zlib.crc32(op.name.encode()), index])
         feeds = {f"x{i}": draw(kind, sample, rng) for i, kind in enumerate(sample.operands)}
         graph = graph_of(op, sample, dtype)
-        typed = {
-            node.id: feeds[node.id].astype(node.type.dtype.numpy)
+        typed: dict[str, Array] = {
+            str(node.id): feeds[node.id].astype(node.type.dtype.numpy)
             for node in graph.nodes()
             if node.op is input_
         }

@@ -1,7 +1,6 @@
 """Kernels by op family; importing this registers them all."""
 
 from cnndsl.backends.cpu.kernels import conv as conv
-from cnndsl.backends.cpu.kernels import conv as conv
 from cnndsl.backends.cpu.kernels import elementwise as elementwise
 from cnndsl.backends.cpu.kernels import elementwise_loss as elementwise_loss
 from cnndsl.backends.cpu.kernels import linalg as linalg

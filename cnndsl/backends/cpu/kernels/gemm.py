@@ -167,7 +167,11 @@ class _Outer:
             ]
             if self.ahead:
                 for v in range(self.size.vectors):
-                    f.prefetch(self.places[1], self.kind, f.iadd(line, (v + self.size.vectors) * self.lanes))
+                    f.prefetch(
+                        self.places[1],
+                        self.kind,
+                        f.iadd(line, (v + self.size.vectors) * self.lanes),
+                    )
             step = f.imul(i, self.a.column)
             tile.outer(f, [f.load(self.kind, left, step) for left in lefts], vectors)
         self._store(tile, rows, first, masks)
@@ -251,7 +255,9 @@ def write_dots(
     row_bytes = p.depth * p.kind.dtype.nbytes
     group = max(1, CACHE_BYTES // max(1, row_bytes * columns)) * columns
     bands = ceil_div(p.rows, rows)
-    group = min(group, max(columns, ceil_div(ceil_div(p.columns, ceil_div(32, bands)), columns) * columns))
+    group = min(
+        group, max(columns, ceil_div(ceil_div(p.columns, ceil_div(32, bands)), columns) * columns)
+    )
     groups = ceil_div(p.columns, group)
     with k.phase(p.batch * groups * bands, flops=p.flops, nbytes=p.nbytes) as f:
         matrix, rest = f.idiv(f.unit, groups * bands), f.irem(f.unit, groups * bands)
@@ -304,5 +310,3 @@ def _store_dots(
         found = finish(f, sums_across(f, sums), (top, column), mask)
         start = f.iadd(f.imul(top, c.row), column)
         f.store_chunk(found, place, Chunk(start, columns, mask))
-
-

@@ -34,7 +34,7 @@ def dense_cpu(k: KernelBuilder, node: Node[DenseAttrs]) -> None:
 @kernels.rule(matmul)
 def matmul_cpu(k: KernelBuilder, node: Node[MatmulAttrs]) -> None:
     """Choose the walk by what is contiguous."""
-    x, y, result = *k.operands, k.results[0]
+    x, result = k.operands[0], k.results[0]
     rows, columns = result.shape[-2:]
     depth = x.shape[-2] if node.attrs.transpose_a else x.shape[-1]
     p = Product(rows, columns, depth, prod(result.shape[:-2]), x)
@@ -58,5 +58,3 @@ def matmul_cpu(k: KernelBuilder, node: Node[MatmulAttrs]) -> None:
         left = Matrix(lambda f: f.operand(1), depth, 1, depth * columns)
         right = Matrix(lambda f: f.operand(0), rows, 1, rows * depth)
         write_outer(k, turned, left, right, Matrix(lambda f: f.result(), 1, columns, c.batch))
-
-

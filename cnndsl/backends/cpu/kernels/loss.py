@@ -206,9 +206,7 @@ def cross_entropy_grad_cpu(k: KernelBuilder, node: Node[Attrs]) -> None:
     at = Labelled(k)
     with k.phase(at.walk.units, nbytes=at.scores.nbytes) as f:
         column = at.walk.begin(f, at.kind)
-        column.each(
-            lambda chunk, _: f.store_chunk(constant(column.wide, 0.0), f.result(), chunk)
-        )
+        column.each(lambda chunk, _: f.store_chunk(constant(column.wide, 0.0), f.result(), chunk))
         share = f.sub(constant(at.kind, 0.0), at.share(f))
 
         def one(lane: Index, position: Index, place: Index) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from cnndsl.backends.cpu.emit import Chunk
-from cnndsl.backends.cpu.kernel import KernelBuilder, PhaseEmitter, ceil_div, element
+from cnndsl.backends.cpu.kernel import KernelBuilder, PhaseEmitter, ceil_div, element, pieces
 from cnndsl.backends.cpu.lanes import each_chunk, mask_below, splat, transposed
 from cnndsl.backends.cpu.llvm import I8, I16, I32, I64, Index, LType, V, constant
 from cnndsl.ir.types import Shape, TensorType
@@ -92,20 +92,21 @@ def write_map(
         return
     row = _Row(k, shape, strides, inputs, output, compute)
     nbytes = sum(min(s.kind.size, prod(shape)) * s.kind.dtype.nbytes for s in (*inputs, output))
-    work = {"flops": float(flops * prod(shape)), "nbytes": float(nbytes)}
+    work = float(flops * prod(shape))
     length, rows = shape[-1], prod(shape[:-1])
     if length > 2 * GRAIN:
         cuts = ceil_div(length, GRAIN)
-        with k.phase(rows * cuts, fenced=fenced, **work) as f:
+        with k.phase(rows * cuts, flops=work, nbytes=nbytes, fenced=fenced) as f:
             begin = f.imul(f.irem(f.unit, cuts), GRAIN)
             row.write(f, f.idiv(f.unit, cuts), begin, f.imin(f.iadd(begin, GRAIN), length))
         return
     several = max(1, GRAIN // length)
-    with k.phase(ceil_div(rows, several), fenced=fenced, **work) as f:
-        begin = f.imul(f.unit, several)
-        stop = f.iadd(begin, several) if rows % several == 0 else None
-        with f.loop(begin, f.imin(f.iadd(begin, several), rows) if stop is None else stop) as at:
-            row.write(f, at, 0, length)
+    units = ceil_div(rows, several)
+    with (
+        k.phase(units, flops=work, nbytes=nbytes, fenced=fenced) as f,
+        f.loop(*pieces(f, rows, several, f.unit)) as at,
+    ):
+        row.write(f, at, 0, length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,5 +223,3 @@ def _write_turned(
                 mask = f.bits("and", wide, splat(f, real, size))
                 place = f.iadd(target, column, r * strides[-1][axis])
                 f.masked_store(turned, f.result(output.number), place, mask)
-
-

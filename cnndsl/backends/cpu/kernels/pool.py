@@ -37,9 +37,7 @@ from cnndsl.ops.pool import (
 )
 
 
-def _pool(
-    k: KernelBuilder, attrs: Pool2dAttrs, first: float, *, whole: bool | None = None
-) -> None:
+def _pool(k: KernelBuilder, attrs: Pool2dAttrs, first: float, *, whole: bool | None = None) -> None:
     """Write a pooling: the maximum, or with `whole` the mean, with or without padding."""
     x, y = k.operands[0], k.results[0]
     at = Windows.of(k, attrs, x.shape, y)

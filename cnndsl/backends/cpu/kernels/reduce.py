@@ -90,7 +90,9 @@ class Sweep:
         """Give the first element of the kept index `place`."""
         return f.dot(f.unravel(place, self.kept), self.kept_strides)
 
-    def walk(self, f: PhaseEmitter, begin: Index, stop: Index, body: Callable[[Index], None]) -> None:
+    def walk(
+        self, f: PhaseEmitter, begin: Index, stop: Index, body: Callable[[Index], None]
+    ) -> None:
         """Write `body` for the elements that the reduced indices [begin, stop) stand for.
 
         Where neighbours are reduced together, an index stands for a whole row of them.
@@ -126,7 +128,9 @@ def write_reduction(
         group, cut = f.idiv(f.unit, cuts), f.irem(f.unit, cuts)
         begin = f.imul(cut, each)
         stop = f.imin(f.iadd(begin, each), sweep.rows)
-        target = f.result() if parts is None else f.at(f.place(parts), element(x), f.imul(cut, count))
+        target = (
+            f.result() if parts is None else f.at(f.place(parts), element(x), f.imul(cut, count))
+        )
         final = scale if parts is None else 1.0
         if width > 1:
             _columns(f, sweep, group, (begin, stop), (first, combine, final), target, x, width)
@@ -297,7 +301,7 @@ def argmax_cpu(k: KernelBuilder, node: Node[ArgmaxAttrs]) -> None:
 @kernels.rule(reduce_max_grad)
 def reduce_max_grad_cpu(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
     """Write zeros, then the gradient at the first maximum."""
-    grad, x = k.operands
+    x = k.operands[1]
     sweep, kind = Sweep.of(x.shape, node.attrs.axes), element(x)
 
     def use(f: PhaseEmitter, place: Index, start: Index, found: V) -> None:
@@ -323,5 +327,3 @@ def reduce_max_pick_cpu(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
 
     if k.results[0].size:
         _maxima_phase(k, sweep, 1, use)
-
-

@@ -151,5 +151,3 @@ def convert(f: PhaseEmitter, value: V, source: DType, target: DType, kind: LType
     if kind.nbytes <= value.type.nbytes:
         return f.convert("trunc", value, kind)
     return f.convert("zext" if source in _UNSIGNED else "sext", value, kind)
-
-

@@ -90,16 +90,13 @@ class Windows:
         """Point at a plane of places."""
         return f.at(tensor, self.kind, f.imul(plane, prod(self.places)))
 
-    def tap_rows(
-        self, f: PhaseEmitter, row: Index, body: Callable[[Index, Index], None]
-    ) -> None:
+    def tap_rows(self, f: PhaseEmitter, row: Index, body: Callable[[Index, Index], None]) -> None:
         """Write `body(tap row, image row)` for the tap rows that are on the image."""
-        (top, bottom), step, taps = self.attrs.padding[0], self.attrs.strides[0], self.attrs.window[0]
-        first = f.iadd(f.imul(row, step), -top)
+        (top, bottom), taps = self.attrs.padding[0], self.attrs.window[0]
+        first = f.iadd(f.imul(row, self.attrs.strides[0]), -top)
         if not top and not bottom:
-            begin, stop = 0, taps
-            for tap in range(begin, stop):
-                body(tap, f.iadd(first, tap))
+            for number in range(taps):
+                body(number, f.iadd(first, number))
             return
         low = f.imax(f.isub(0, first), 0)
         high = f.imin(f.isub(self.image[0], first), taps)
@@ -140,7 +137,7 @@ class Windows:
                 halves.append(f.masked_load(wide, line, start, mask, constant(wide, other)))
             for parity in range(min(2, count - tap)):
                 picks = [2 * lane + parity for lane in range(lanes)]
-                found.append(shuffle(f, *halves, picks))
+                found.append(shuffle(f, halves[0], halves[1], picks))
         return found
 
     def shares(self, f: PhaseEmitter, row: Index, chunk: Chunk, *, whole: bool) -> V:
@@ -150,9 +147,7 @@ class Windows:
             return constant(wide, 1.0 / prod(self.attrs.window))
         (top, _), (left, _) = self.attrs.padding
         first = f.iadd(f.imul(row, self.attrs.strides[0]), -top)
-        rows = f.isub(
-            f.imin(f.iadd(first, self.attrs.window[0]), self.image[0]), f.imax(first, 0)
-        )
+        rows = f.isub(f.imin(f.iadd(first, self.attrs.window[0]), self.image[0]), f.imax(first, 0))
         start = f.iadd(f.imul(chunk.index, self.attrs.strides[1]), -left)
         steps = iota(self.lanes, step=self.attrs.strides[1])
         begins = f.add(splat(f, f.index(start), self.lanes), steps)
