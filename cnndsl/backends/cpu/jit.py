@@ -42,8 +42,20 @@ def _optimised(text: str, target: CpuTarget) -> Any:
     options.loop_unrolling = False
     options.loop_interleaving = False
     builder = binding.create_pass_builder(_machine(target), options)
-    builder.getModulePassManager().run(module, builder)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    _free_passes(passes)
     return module
+
+
+def _free_passes(passes: Any) -> None:
+    """Free a pass manager, which llvmlite forgets: the base that comes first does nothing."""
+    from llvmlite.binding import ffi
+    from llvmlite.binding.newpassmanagers import NewPassManager
+
+    if type(passes)._dispose is ffi.ObjectRef._dispose:
+        NewPassManager._dispose(passes)
+        passes.detach()
 
 
 def compile_object(text: str, target: CpuTarget) -> bytes:
