@@ -15,6 +15,7 @@ from cnndsl.backends.cpu.compile import KernelSet
 from cnndsl.backends.cpu.faults import faults
 from cnndsl.backends.cpu.jit import assembly
 from cnndsl.backends.cpu.kernel import LINE_BYTES, Kernel
+from cnndsl.backends.cpu.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cpu.program import Bytes, Program, allocate, crew_size, make_recipe, view
 from cnndsl.backends.cpu.table import kernels as rules
 from cnndsl.backends.cpu.target import CpuTarget, host_target, unavailable
@@ -35,8 +36,15 @@ class CpuBackend(Backend):
 
     name: ClassVar[str] = "cpu"
 
-    def __init__(self, *, threads: int | None = None, target: CpuTarget | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        target: CpuTarget | None = None,
+        policy: Policy = DEFAULT_POLICY,
+    ) -> None:
         """Use up to `threads` threads (nothing: CNNDSL_THREADS, else all processors)."""
+        self._policy = policy
         wanted = threads or Settings.from_env().threads or usable_processors()
         self.threads = max(1, min(wanted, MOST_THREADS))
         self._target = target
@@ -60,7 +68,8 @@ class CpuBackend(Backend):
                 "the backend cpu computes in f32 and f64, not in f16 as "
                 f"{', '.join(half[:5])}{' and others do' if len(half) > 5 else ''}"
             )
-        return CpuExecutable(plan, self._target or host_target(), threads=self.threads)
+        target = self._target or host_target()
+        return CpuExecutable(plan, target, threads=self.threads, policy=self._policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +93,14 @@ class CpuExecutable(Executable):
     inputs and workspace from a list of idle ones, so there are as many as runs at the same time.
     """
 
-    def __init__(self, plan: Plan, target: CpuTarget, *, threads: int) -> None:
+    def __init__(
+        self, plan: Plan, target: CpuTarget, *, threads: int, policy: Policy = DEFAULT_POLICY
+    ) -> None:
         """Compile the plan, allocate what is shared and fill the constants."""
         super().__init__(plan)
         self.threads = threads
         self.target = target
-        self._kernels = KernelSet((*plan.prepare, *plan.steps), target)
+        self._kernels = KernelSet((*plan.prepare, *plan.steps), target, policy)
         codes = {step.node.id: self._kernels.code(step) for step in (*plan.prepare, *plan.steps)}
         prepare = [codes[step.node.id] for step in plan.prepare]
         run = [codes[step.node.id] for step in plan.steps]

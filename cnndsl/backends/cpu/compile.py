@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from cnndsl.backends.cpu import kernels as kernels
 from cnndsl.backends.cpu.jit import Library, compile_object
 from cnndsl.backends.cpu.kernel import Kernel, KernelBuilder, Key
+from cnndsl.backends.cpu.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cpu.table import kernels as rules
 from cnndsl.backends.cpu.target import CpuTarget
 from cnndsl.plan.plan import Slot, Step
@@ -40,9 +41,11 @@ def _overlap(a: Slot, b: Slot) -> bool:
     return a.arena is b.arena and a.offset < b.end and b.offset < a.end
 
 
-def write_kernel(step: Step, key: Key, target: CpuTarget) -> Kernel:
+def write_kernel(
+    step: Step, key: Key, target: CpuTarget, policy: Policy = DEFAULT_POLICY
+) -> Kernel:
     """Write the kernel of a step; its functions are named after what they do to the bit."""
-    builder = KernelBuilder(step.node, key, target)
+    builder = KernelBuilder(step.node, key, target, policy)
     rules[key.op](builder, step.node)
     kernel = builder.finish()
     name = "k" + hashlib.sha256(kernel.text.encode()).hexdigest()[:24]
@@ -59,7 +62,9 @@ def write_kernel(step: Step, key: Key, target: CpuTarget) -> Kernel:
 class KernelSet:
     """The kernels of a program, compiled and linked together."""
 
-    def __init__(self, steps: Iterable[Step], target: CpuTarget) -> None:
+    def __init__(
+        self, steps: Iterable[Step], target: CpuTarget, policy: Policy = DEFAULT_POLICY
+    ) -> None:
         """Write, compile and link what `steps` need."""
         self._kernels: dict[Key, Kernel] = {}
         texts: dict[str, str] = {}
@@ -68,7 +73,7 @@ class KernelSet:
             key = key_of(step)
             if key in self._kernels:
                 continue
-            kernel = write_kernel(step, key, target)
+            kernel = write_kernel(step, key, target, policy)
             self._kernels[key] = kernel
             if kernel.phases and kernel.phases[0].name not in texts:
                 texts[kernel.phases[0].name] = kernel.text

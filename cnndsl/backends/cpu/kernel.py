@@ -15,6 +15,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.emit import FunctionEmitter
 from cnndsl.backends.cpu.llvm import I64, PTR, Index, LType, Module, V, llvm_type
+from cnndsl.backends.cpu.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cpu.target import CpuTarget
 from cnndsl.ir.graph import Node
 from cnndsl.ir.op import Attrs, Op
@@ -81,6 +82,8 @@ class Kernel:
     """Operands that PACKED memory is made of."""
     reports: bool
     """Whether it may find fault with its operands."""
+    algorithm: str = ""
+    """Which of several ways it computes, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,13 @@ class Key:
 class KernelBuilder:
     """Collects the phases of a kernel."""
 
-    def __init__(self, node: Node[Any], key: Key, target: CpuTarget) -> None:
+    def __init__(
+        self, node: Node[Any], key: Key, target: CpuTarget, policy: Policy = DEFAULT_POLICY
+    ) -> None:
         """Begin the kernel of `node`, whose types are those of `key`."""
         self.node = node
+        self.policy = policy
+        self._algorithms: list[str] = []
         self.operands = key.operands
         self.results = key.results
         self.aliased = key.aliased
@@ -150,6 +157,11 @@ class KernelBuilder:
         """Note that the kernel writes to its report."""
         self._reports = True
 
+    def uses(self, algorithm: str) -> None:
+        """Note an algorithm that was chosen."""
+        if algorithm not in self._algorithms:
+            self._algorithms.append(algorithm)
+
     def finish(self) -> Kernel:
         """Give the kernel."""
         shared, packed, thread = self._memory
@@ -160,6 +172,7 @@ class KernelBuilder:
             (shared, packed, thread),
             frozenset(self._packed_from),
             self._reports,
+            "; ".join(self._algorithms),
         )
 
 

@@ -26,8 +26,9 @@ from cnndsl.backends.cpu.kernels.conv_steps import (
 )
 from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
-from cnndsl.backends.cpu.lanes import mask_below, transposed
-from cnndsl.backends.cpu.llvm import I64, Index, LType, V, constant
+from cnndsl.backends.cpu.kernels.conv_turn import turn
+from cnndsl.backends.cpu.lanes import mask_below
+from cnndsl.backends.cpu.llvm import I64, Index, LType, V
 from cnndsl.backends.cpu.target import CpuTarget
 
 FRAME_BYTES = 192 << 10
@@ -50,6 +51,11 @@ class DirectTile:
     """Vectors of filters, or of a row's pixels."""
     cycles: float
     """Estimated processor cycles for an image and group."""
+
+    def __str__(self) -> str:
+        if self.by_filter:
+            return f"filters in {self.vectors} vectors, {self.numbers} pixels"
+        return f"{self.numbers} filters, pixels in {self.rows} rows of {self.vectors} vectors"
 
     def outputs(self, lanes: int) -> int:
         """Give the filters of a tile."""
@@ -326,9 +332,9 @@ class _Direct:
             with f.loop(*panels) as panel, f.loop(0, cuts.rows) as y, f.loop(*columns) as column:
                 write(panel, y, column)
         else:
-            with f.loop(0, cuts.rows, tile.rows) as y, f.loop(*columns) as column:
-                with f.loop(*panels) as panel:
-                    write(panel, y, column)
+            rows = f.loop(0, cuts.rows, tile.rows)
+            with rows as y, f.loop(*columns) as column, f.loop(*panels) as panel:
+                write(panel, y, column)
 
     @property
     def _group_size(self) -> int:
@@ -406,7 +412,7 @@ class _Direct:
         for v in range(self.tile.vectors):
             rows = [row[v] for row in sums]
             rows += [V("poison", wide)] * (self.lanes - len(rows))
-            for i, value in enumerate(transposed(f, rows)):
+            for i, value in enumerate(turn(f, rows)):
                 filter_ = v * self.lanes + i
                 if filter_ < self.sums.outputs:
                     place = (image, f.iadd(channel, filter_), y, x)

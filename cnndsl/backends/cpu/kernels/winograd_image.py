@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cnndsl.backends.cpu.kernel import (
     Buffer,
@@ -15,13 +14,12 @@ from cnndsl.backends.cpu.kernel import (
 )
 from cnndsl.backends.cpu.kernels.conv_pack import block_start
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.kernels.conv_turn import turn
+from cnndsl.backends.cpu.kernels.winograd_cuts import Cuts
 from cnndsl.backends.cpu.kernels.winograd_points import Minimal
 from cnndsl.backends.cpu.kernels.winograd_transform import sandwich
-from cnndsl.backends.cpu.lanes import conjunction, mask_within, splat, transposed
+from cnndsl.backends.cpu.lanes import conjunction, mask_within, splat
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V, constant
-
-if TYPE_CHECKING:
-    from cnndsl.backends.cpu.kernels.winograd import Cuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +121,7 @@ class ImageTiles:
         with f.loop(0, rows) as y, f.loop(0, pitch, lanes) as x:
             line, across = f.iadd(corner[0], y), f.iadd(corner[1], x)
             inside = f.compare("ult", f.index(line), constant(I64, height))
-            mask = conjunction(
-                f, mask_within(f, across, width, lanes), splat(f, inside, lanes)
-            )
+            mask = conjunction(f, mask_within(f, across, width, lanes), splat(f, inside, lanes))
             assert mask is not None, "it was joined of two"
             start = f.iadd(f.imul(plane, height * width), f.imul(line, width), across)
             pixels = []
@@ -138,7 +134,7 @@ class ImageTiles:
                 zero = constant(wide, 0.0)
                 pixels.append(f.masked_load(wide, f.operand(self.operand), at, chosen, zero))
             place = f.imul(f.iadd(f.imul(y, pitch), x), lanes)
-            for i, value in enumerate(transposed(f, pixels)):
+            for i, value in enumerate(turn(f, pixels)):
                 f.store(value, strip, f.iadd(place, i * lanes))
 
     def _transform(self, f: PhaseEmitter, strip: V, target: V) -> None:

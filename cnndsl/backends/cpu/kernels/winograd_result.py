@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cnndsl.backends.cpu.kernel import (
     KernelBuilder,
@@ -15,13 +14,12 @@ from cnndsl.backends.cpu.kernel import (
 from cnndsl.backends.cpu.kernels.conv_pack import block_start
 from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.kernels.conv_turn import turn
+from cnndsl.backends.cpu.kernels.winograd_cuts import Cuts
 from cnndsl.backends.cpu.kernels.winograd_points import Minimal
 from cnndsl.backends.cpu.kernels.winograd_transform import sandwich
-from cnndsl.backends.cpu.lanes import mask_below, transposed
+from cnndsl.backends.cpu.lanes import mask_below
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V, constant
-
-if TYPE_CHECKING:
-    from cnndsl.backends.cpu.kernels.winograd import Cuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +68,18 @@ class ResultTiles:
         rows = f.place(k.buffer(Memory.THREAD, nbytes))
         first = block_start(f, block[0], cuts.block[0], sums.images)
         row = block_start(f, block[1], cuts.block[1], cuts.grid[0])
-        column = f.imul(
-            block_start(f, block[2], cuts.block[2], cuts.grid[1]), self.form.outputs
-        )
+        column = f.imul(block_start(f, block[2], cuts.block[2], cuts.grid[1]), self.form.outputs)
         output = block_start(f, panel, self.filters, sums.outputs)
         _, down, across = cuts.block
-        with f.loop(0, cuts.block[0]) as image, f.loop(0, down) as y:
-            with f.loop(0, self.filters, lanes) as v:
-                tile = f.imul(f.iadd(f.imul(image, down), y), across)
-                place = f.iadd(f.imul(tile, self.filters), v)
-                self._transform(f, f.at(products, self._kind, place), rows)
-                channel = f.iadd(f.imul(group, sums.outputs), output, v)
-                line = f.imul(f.iadd(row, y), self.form.outputs)
-                where = f.iadd(first, image), channel, line, column
-                self._store(f, rows, where, v)
+        images, vectors = f.loop(0, cuts.block[0]), f.loop(0, self.filters, lanes)
+        with images as image, f.loop(0, down) as y, vectors as v:
+            tile = f.imul(f.iadd(f.imul(image, down), y), across)
+            place = f.iadd(f.imul(tile, self.filters), v)
+            self._transform(f, f.at(products, self._kind, place), rows)
+            channel = f.iadd(f.imul(group, sums.outputs), output, v)
+            line = f.imul(f.iadd(row, y), self.form.outputs)
+            where = f.iadd(first, image), channel, line, column
+            self._store(f, rows, where, v)
 
     def _transform(self, f: PhaseEmitter, products: V, rows: V) -> None:
         """Transform a row of tiles back, filters in the lanes."""
@@ -111,17 +107,17 @@ class ResultTiles:
         image, channel, line, column = where
         height, width = sums.places
         across = self.cuts.block[2] * self.form.outputs
-        with f.loop(0, f.imin(self.form.outputs, f.isub(height, line))) as r:
-            with f.loop(0, across, lanes) as x:
-                start = f.imul(f.iadd(f.imul(r, self._pitch), x), lanes)
-                pixels = [f.load(wide, rows, f.iadd(start, i * lanes)) for i in range(lanes)]
-                end = f.imin(f.isub(width, column), across)
-                mask = mask_below(f, f.isub(end, x), lanes)
-                for i, value in enumerate(transposed(f, pixels)):
-                    place = image, f.iadd(channel, i), f.iadd(line, r), f.iadd(column, x)
-                    if sums.outputs >= self.filters:
-                        self.finish.store(f, value, place, mask)
-                        continue
-                    real = f.compare("slt", f.index(f.iadd(v, i)), constant(I64, sums.outputs))
-                    with f.when(real):
-                        self.finish.store(f, value, place, mask)
+        real_rows = f.imin(self.form.outputs, f.isub(height, line))
+        with f.loop(0, real_rows) as r, f.loop(0, across, lanes) as x:
+            start = f.imul(f.iadd(f.imul(r, self._pitch), x), lanes)
+            pixels = [f.load(wide, rows, f.iadd(start, i * lanes)) for i in range(lanes)]
+            end = f.imin(f.isub(width, column), across)
+            mask = mask_below(f, f.isub(end, x), lanes)
+            for i, value in enumerate(turn(f, pixels)):
+                place = image, f.iadd(channel, i), f.iadd(line, r), f.iadd(column, x)
+                if sums.outputs >= self.filters:
+                    self.finish.store(f, value, place, mask)
+                    continue
+                real = f.compare("slt", f.index(f.iadd(v, i)), constant(I64, sums.outputs))
+                with f.when(real):
+                    self.finish.store(f, value, place, mask)

@@ -33,9 +33,7 @@ def multiply(f: FunctionEmitter, matrix: Matrix, values: Sequence[V]) -> list[V]
         if other is None:
             found[row] = _required(_combination(f, matrix[row], values))
             continue
-        same = tuple(
-            a if a == b else 0.0 for a, b in zip(matrix[row], matrix[other], strict=True)
-        )
+        same = tuple(a if a == b else 0.0 for a, b in zip(matrix[row], matrix[other], strict=True))
         turned = tuple(a - s for a, s in zip(matrix[row], same, strict=True))
         kept = _required(_combination(f, same, values))
         moved = _required(_combination(f, turned, values))
