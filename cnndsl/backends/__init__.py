@@ -1,4 +1,4 @@
-"""What runs a plan: the NumPy reference."""
+"""What runs a plan: the NumPy reference, and machine code for the processor from LLVM."""
 
 from __future__ import annotations
 

@@ -135,10 +135,12 @@ class Program:
                 if (phase.packs and kept) is not packing:
                     continue
                 crew = deserved_threads(phase, threads)
-                fence = phase.fenced and max(crew, before) > 1
+                # The first phase that is launched needs what other kernels made.
+                fenced = phase.fenced or len(rows) == bounds[-1]
+                fence = fenced and max(crew, before) > 1
                 rows.append(_row(address, arguments, phase, crew, fence))
                 # What goes on without a fence may still be at work behind one that is alone.
-                before = crew if phase.fenced else max(crew, before)
+                before = crew if fenced else max(crew, before)
             bounds.append(len(rows))
         return np.array(rows, np.int64).reshape(-1, layout.ROW), bounds
 
