@@ -13,7 +13,7 @@ from cnndsl.backends.cpu.kernel import (
     ceil_div,
     element,
 )
-from cnndsl.backends.cpu.kernels.conv_frame import Frame, frame_of
+from cnndsl.backends.cpu.kernels.conv_frame import Frame, frame_of, write_frames
 from cnndsl.backends.cpu.kernels.conv_pack import FEW_INPUTS, Panels, block_start, input_block
 from cnndsl.backends.cpu.kernels.conv_steps import (
     ONE_STEP,
@@ -211,7 +211,7 @@ class _Direct:
         cuts = self._cuts(own=own)
         shared = None
         if self.frame.copied and not own:
-            shared = self._write_frames()
+            shared = write_frames(self.k, sums, self.frame, operand=self.operand)
         mine = self.k.buffer(Memory.THREAD, self._band_bytes(cuts.rows)) if own else None
         units = sums.images * sums.groups * cuts.count
         nbytes = float(self.panels.elements() * self.kind.nbytes)
@@ -276,19 +276,6 @@ class _Direct:
         parts = min(self.panels.count, ceil_div(ENOUGH_UNITS, several * bands * stretches))
         panels = ceil_div(self.panels.count, 1 if own else parts)
         return _Cuts(rows, bands, each, stretches, panels, ceil_div(self.panels.count, panels))
-
-    def _write_frames(self) -> Buffer:
-        """Write the phase that copies the frames of all images."""
-        frame, sums = self.frame, self.sums
-        planes = sums.images * sums.groups * sums.inputs
-        nbytes = planes * frame.plane * self.kind.nbytes
-        buffer = self.k.buffer(Memory.SHARED, nbytes)
-        size = frame.image[0] * frame.image[1]
-        with self.k.phase(planes, nbytes=2.0 * nbytes, fenced=False) as f:
-            source = f.at(f.operand(self.operand), self.kind, f.imul(f.unit, size))
-            target = f.at(f.place(buffer), self.kind, f.imul(f.unit, frame.plane))
-            frame.write_rows(f, self.kind, source, target, (0, frame.rows))
-        return buffer
 
     def _write_band(self, f: PhaseEmitter, target: V, channel: Index, row: Index, rows: int) -> V:
         """Copy the part of the frame that a band reads; gives where it lies."""

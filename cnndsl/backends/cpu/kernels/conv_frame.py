@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.emit import Chunk
-from cnndsl.backends.cpu.kernel import PhaseEmitter
+from cnndsl.backends.cpu.kernel import (
+    Buffer,
+    KernelBuilder,
+    Memory,
+    PhaseEmitter,
+    element,
+)
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.lanes import conjunction, each_chunk, load_strided, mask_within, splat
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V, constant
@@ -104,3 +110,17 @@ def frame_of(sums: TapSum, *, apart: bool) -> Frame:
     stretch = sums.strides[1] if apart else 1
     columns = -(-(right - left) // stretch)
     return Frame((top, left), bottom - top, columns, stretch, (1, 1), sums.image, copied=True)
+
+
+def write_frames(k: KernelBuilder, sums: TapSum, frame: Frame, *, operand: int = 0) -> Buffer:
+    """Write the phase that copies the frames of all images of an operand; gives where they lie."""
+    kind = element(k.operands[operand])
+    planes = sums.images * sums.groups * sums.inputs
+    nbytes = planes * frame.plane * kind.nbytes
+    buffer = k.buffer(Memory.SHARED, nbytes)
+    size = frame.image[0] * frame.image[1]
+    with k.phase(planes, nbytes=2.0 * nbytes, fenced=False) as f:
+        source = f.at(f.operand(operand), kind, f.imul(f.unit, size))
+        target = f.at(f.place(buffer), kind, f.imul(f.unit, frame.plane))
+        frame.write_rows(f, kind, source, target, (0, frame.rows))
+    return buffer

@@ -31,7 +31,7 @@ class Side:
 class Walk:
     """A loop of steps: how far both sides move with each."""
 
-    count: int
+    count: Index
     """How many steps."""
     numbers: int | V
     """Elements that the numbers move by; or a table of offsets, one a step."""
