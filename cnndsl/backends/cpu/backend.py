@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -158,16 +159,22 @@ class CpuExecutable(Executable):
         if self.plan.prepare:
             memory = {**self._shared, **self._own_arenas()}
             program = Program(self._preparing, memory, self._kept, threads=self.threads)
-            self._walk(program, program.running, 0, len(program.running))
+            self._walk(program)
         packing = frame.program.packing
-        self._walk(frame.program, packing, 0, len(packing))
+        if len(packing):
+            place = packing.ctypes.data
+            Crew.shared().run(place, 0, len(packing), threads=crew_size(packing))
         self._idle.append(frame)
 
-    def _walk(self, program: Program, table: Any, begin: int, end: int) -> None:
+    def _walk(self, program: Program, rows: tuple[int, int] | None = None) -> None:
+        """Run all rows, or those from the first to the end of `rows`."""
+        table, threads = program.running, program.crew
+        begin, end = rows or (0, len(table))
+        if rows is not None:
+            threads = crew_size(table[begin:end])
         if begin < end:
-            threads = min(self.threads, crew_size(table[begin:end]))
-            Crew.shared().run(table.ctypes.data, begin, end, threads=threads)
-        if program.reports.any():
+            Crew.shared().run(program.place, begin, end, threads=threads)
+        if program.checked and program.reports.any():
             self._complain(program)
 
     @staticmethod
@@ -189,12 +196,12 @@ class CpuExecutable(Executable):
         program = frame.program
         times = []
         if timed:
-            for start, stop in zip(program.bounds, program.bounds[1:], strict=False):
+            for rows in pairwise(program.bounds):
                 since = perf_counter()
-                self._walk(program, program.running, start, stop)
+                self._walk(program, rows)
                 times.append(perf_counter() - since)
         else:
-            self._walk(program, program.running, 0, len(program.running))
+            self._walk(program)
         outputs = {name: array.copy() for name, array in frame.outputs.items()}
         for target, source in frame.copies:
             np.copyto(target, source)

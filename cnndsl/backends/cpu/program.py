@@ -110,6 +110,12 @@ class Program:
         """Rows that make what is kept."""
         self.running, self.bounds = self._table(recipe, threads, packing=False)
         """Rows of a run; the first row of each launch, and the end."""
+        self.place = int(self.running.ctypes.data)
+        """Address of those rows."""
+        self.crew = crew_size(self.running)
+        """The most threads that a row of a run wants."""
+        self.checked = any(launch.code.kernel.reports for launch in recipe.launches)
+        """Whether a kernel may report something."""
 
     def _arguments_of(self, recipe: Recipe, index: int) -> Words:
         launch = recipe.launches[index]

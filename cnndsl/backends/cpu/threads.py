@@ -37,7 +37,7 @@ class Crew:
     """
 
     _shared: ClassVar[dict[int, Crew]] = {}
-    """The crew of each process, by its number: a forked child makes its own."""
+    """The crew of this process, by its number: a forked child makes its own."""
     _making: ClassVar[threading.Lock] = threading.Lock()
 
     @classmethod
@@ -46,13 +46,18 @@ class Crew:
         with cls._making:
             here = os.getpid()
             if here not in cls._shared:
-                cls._shared.clear()
                 cls._shared[here] = cls(host_target())
                 atexit.register(cls._shared[here].stop)
             return cls._shared[here]
 
+    @classmethod
+    def forget(cls) -> None:
+        """Begin anew in a forked child, which has none of the workers, and locks in any state."""
+        cls._shared, cls._making = {}, threading.Lock()
+
     def __init__(self, target: CpuTarget) -> None:
         """Make a crew without workers; they are started when a job first needs them."""
+        self._process = os.getpid()
         names = (code.EXECUTE, code.POST, code.LEAD, code.SERVE)
         self._library = Library([compile_object(str(code.crew_module(target)), target)], names)
         function = self._library.address
@@ -113,6 +118,8 @@ class Crew:
 
     def stop(self) -> None:
         """End the workers and wait for them."""
+        if self._process != os.getpid():
+            return  # They belong to the process that this one was forked from.
         with self._busy:
             self._job[code.STOP] = 1
             with self._wake:
@@ -121,6 +128,10 @@ class Crew:
                 thread.join()
             self._workers.clear()
             self._job[code.STOP] = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Crew.forget)
 
 
 def _yield_address() -> int:
