@@ -18,6 +18,8 @@ class Settings:
     """CNNDSL_DEVICE: the backend that runs programs."""
     threads: int | None = None
     """CNNDSL_THREADS: the most threads that a program runs on; nothing: all processors."""
+    kernel_dir: str | None = None
+    """CNNDSL_KERNELS: a folder that keeps compiled kernels, or "off"; nothing: the user's cache."""
     debug: int = 0
     """CNNDSL_DEBUG: 1 stage times, 2 a line a kernel, 3 graphs, 4 sources, 5 assembly."""
 
@@ -36,5 +38,6 @@ class Settings:
             data_dir=Path(data).expanduser() if data else None,
             device=env.get("CNNDSL_DEVICE") or "reference",
             threads=int(threads) if threads else None,
+            kernel_dir=env.get("CNNDSL_KERNELS") or None,
             debug=int(debug),
         )

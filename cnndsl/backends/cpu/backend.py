@@ -16,6 +16,7 @@ from cnndsl.backends.cpu.compile import KernelSet
 from cnndsl.backends.cpu.faults import faults
 from cnndsl.backends.cpu.jit import assembly
 from cnndsl.backends.cpu.kernel import LINE_BYTES, Kernel
+from cnndsl.backends.cpu.objects import ObjectStore
 from cnndsl.backends.cpu.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cpu.program import Bytes, Program, allocate, crew_size, make_recipe, view
 from cnndsl.backends.cpu.table import kernels as rules
@@ -43,12 +44,18 @@ class CpuBackend(Backend):
         threads: int | None = None,
         target: CpuTarget | None = None,
         policy: Policy = DEFAULT_POLICY,
+        settings: Settings | None = None,
     ) -> None:
-        """Use up to `threads` threads (nothing: CNNDSL_THREADS, else all processors)."""
+        """Use up to `threads` threads (nothing: CNNDSL_THREADS, else all processors).
+
+        Code is made for `target`, else for the processor that this runs on. Without `settings` the
+        environment is read.
+        """
+        known = Settings.from_env() if settings is None else settings
+        self.threads = max(1, min(threads or known.threads or usable_processors(), MOST_THREADS))
         self._policy = policy
-        wanted = threads or Settings.from_env().threads or usable_processors()
-        self.threads = max(1, min(wanted, MOST_THREADS))
         self._target = target
+        self._store = ObjectStore.of(known.kernel_dir)
 
     def unavailable(self) -> str | None:
         """Say why LLVM cannot make code here, or nothing if it can."""
@@ -70,7 +77,8 @@ class CpuBackend(Backend):
                 f"{', '.join(half[:5])}{' and others do' if len(half) > 5 else ''}"
             )
         target = self._target or host_target()
-        return CpuExecutable(plan, target, threads=self.threads, policy=self._policy)
+        compiled = KernelSet((*plan.prepare, *plan.steps), target, self._policy, self._store)
+        return CpuExecutable(plan, compiled, threads=self.threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +102,12 @@ class CpuExecutable(Executable):
     inputs and workspace from a list of idle ones, so there are as many as runs at the same time.
     """
 
-    def __init__(
-        self, plan: Plan, target: CpuTarget, *, threads: int, policy: Policy = DEFAULT_POLICY
-    ) -> None:
-        """Compile the plan, allocate what is shared and fill the constants."""
+    def __init__(self, plan: Plan, compiled: KernelSet, *, threads: int) -> None:
+        """Serve a plan with its kernels: allocate what is shared and fill the constants."""
         super().__init__(plan)
         self.threads = threads
-        self.target = target
-        self._kernels = KernelSet((*plan.prepare, *plan.steps), target, policy)
+        self.target = compiled.target
+        self._kernels = compiled
         codes = {step.node.id: self._kernels.code(step) for step in (*plan.prepare, *plan.steps)}
         prepare = [codes[step.node.id] for step in plan.prepare]
         run = [codes[step.node.id] for step in plan.steps]

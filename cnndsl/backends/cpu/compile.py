@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.cpu import kernels as kernels
-from cnndsl.backends.cpu.jit import Library, compile_object
+from cnndsl.backends.cpu.jit import Library, compile_object, llvm_version
 from cnndsl.backends.cpu.kernel import Kernel, KernelBuilder, Key
+from cnndsl.backends.cpu.objects import ObjectStore, object_key
 from cnndsl.backends.cpu.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cpu.table import kernels as rules
 from cnndsl.backends.cpu.target import CpuTarget
@@ -63,36 +64,62 @@ class KernelSet:
     """The kernels of a program, compiled and linked together."""
 
     def __init__(
-        self, steps: Iterable[Step], target: CpuTarget, policy: Policy = DEFAULT_POLICY
+        self,
+        steps: Iterable[Step],
+        target: CpuTarget,
+        policy: Policy = DEFAULT_POLICY,
+        store: ObjectStore | None = None,
     ) -> None:
-        """Write, compile and link what `steps` need."""
-        self._kernels: dict[Key, Kernel] = {}
+        """Write, compile and link what `steps` need; `store` keeps what was compiled."""
+        self.target = target
+        """What the code is for."""
+        self._policy = policy
+        self._kernels: dict[tuple[Key, str | None], Kernel] = {}
         texts: dict[str, str] = {}
         names: list[str] = []
         for step in steps:
-            key = key_of(step)
+            key = self._key(step)
             if key in self._kernels:
                 continue
-            kernel = write_kernel(step, key, target, policy)
+            kernel = write_kernel(step, key[0], target, policy)
             self._kernels[key] = kernel
             if kernel.phases and kernel.phases[0].name not in texts:
                 texts[kernel.phases[0].name] = kernel.text
                 names.extend(phase.name for phase in kernel.phases)
-        self._library = _link(list(texts.values()), names, target)
+        self._library = _link(list(texts.values()), names, target, store)
+
+    def _key(self, step: Step) -> tuple[Key, str | None]:
+        """Give what the kernel of a step depends on, and the algorithm asked for by its name."""
+        node = step.node
+        return key_of(step), self._policy.wanted(node.id, node.op.name)
 
     def code(self, step: Step) -> Code:
         """Give the code of a step."""
-        kernel = self._kernels[key_of(step)]
+        kernel = self._kernels[self._key(step)]
         assert self._library is not None or not kernel.phases, "what has phases was linked"
         found = [self._library.address(phase.name) for phase in kernel.phases if self._library]
         return Code(kernel, tuple(found))
 
     def kernel(self, step: Step) -> Kernel:
         """Give the kernel of a step."""
-        return self._kernels[key_of(step)]
+        return self._kernels[self._key(step)]
 
 
-def _link(texts: Sequence[str], names: Sequence[str], target: CpuTarget) -> Library | None:
+def _link(
+    texts: Sequence[str], names: Sequence[str], target: CpuTarget, store: ObjectStore | None
+) -> Library | None:
     if not texts:
         return None
-    return Library([compile_object(text, target) for text in texts], names)
+    return Library([_image(text, target, store) for text in texts], names)
+
+
+def _image(text: str, target: CpuTarget, store: ObjectStore | None) -> bytes:
+    """Give the object code of a module, from the store if it is there."""
+    if store is None:
+        return compile_object(text, target)
+    key = object_key(text, target, llvm_version())
+    found = store.get(key)
+    if found is None:
+        found = compile_object(text, target)
+        store.put(key, found)
+    return found

@@ -58,6 +58,14 @@ def _free_passes(passes: Any) -> None:
         passes.detach()
 
 
+def llvm_version() -> str:
+    """Give the versions of LLVM and of its binding, which object code depends on."""
+    import llvmlite
+    from llvmlite import binding
+
+    return f"{llvmlite.__version__} {binding.llvm_version_info}"
+
+
 def compile_object(text: str, target: CpuTarget) -> bytes:
     """Compile a module to the bytes of an object file."""
     image: bytes = _machine(target).emit_object(_optimised(text, target))
