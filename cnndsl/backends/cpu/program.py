@@ -134,31 +134,38 @@ class Program:
         bounds = [0]
         before = 1
         for launch, arguments in zip(recipe.launches, self._arguments, strict=True):
-            kept = launch.kept is not None
-            for phase, address in zip(
-                launch.code.kernel.phases, launch.code.addresses, strict=True
-            ):
-                if (phase.packs and kept) is not packing:
-                    continue
-                crew = deserved_threads(phase, threads)
-                # The first phase that is launched needs what other kernels made.
-                fenced = phase.fenced or len(rows) == bounds[-1]
-                fence = fenced and max(crew, before) > 1
-                rows.append(_row(address, arguments, phase, crew, fence))
-                # What goes on without a fence may still be at work behind one that is alone.
-                before = crew if fenced else max(crew, before)
+            for together in _stages(launch, packing=packing):
+                crews = [deserved_threads(phase, threads) for phase, _ in together]
+                # Whoever works on any of these must know that what came before is done.
+                fence = max(before, *crews) > 1
+                for number, ((phase, address), crew) in enumerate(
+                    zip(together, crews, strict=True)
+                ):
+                    row = [0] * layout.ROW
+                    row[layout.KERNEL] = address
+                    row[layout.ARGUMENTS] = arguments.ctypes.data
+                    row[layout.UNITS] = phase.units
+                    row[layout.THREADS] = crew
+                    row[layout.FENCE] = int(fence and not number)
+                    rows.append(row)
+                before = max(crews)
             bounds.append(len(rows))
         return np.array(rows, np.int64).reshape(-1, layout.ROW), bounds
 
 
-def _row(address: int, arguments: Words, phase: Phase, crew: int, fence: bool) -> list[int]:
-    row = [0] * layout.ROW
-    row[layout.KERNEL] = address
-    row[layout.ARGUMENTS] = arguments.ctypes.data
-    row[layout.UNITS] = phase.units
-    row[layout.THREADS] = crew
-    row[layout.FENCE] = int(fence)
-    return row
+def _stages(launch: Launch, *, packing: bool) -> list[list[tuple[Phase, int]]]:
+    """Give the phases that are launched, with their addresses, those side by side together.
+
+    The first one needs what other kernels made, even where packing that came before is left out.
+    """
+    stages: list[list[tuple[Phase, int]]] = []
+    kept = launch.kept is not None
+    for phase, address in zip(launch.code.kernel.phases, launch.code.addresses, strict=True):
+        if (phase.packs and kept) is packing:
+            if phase.fenced or not stages:
+                stages.append([])
+            stages[-1].append((phase, address))
+    return stages
 
 
 def crew_size(table: Words) -> int:

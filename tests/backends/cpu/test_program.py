@@ -83,6 +83,14 @@ def test_kernels_wait_for_one_another_even_where_their_packing_is_left_out() -> 
     assert column(made.running, layout.FENCE) == [1, 0, 1]
 
 
+def test_nobody_begins_beside_one_who_still_waits() -> None:
+    """A phase that needs no fence of its own kernel's still needs that of the kernel's first."""
+    alone = replace(SMALL, name="alone")
+    found = program(plan_of(2), (SMALL,), (alone, SPREAD))
+    assert column(found.running, layout.THREADS) == [1, 1, 4]
+    assert column(found.running, layout.FENCE) == [0, 1, 0]
+
+
 def test_who_works_alone_waits_for_nobody() -> None:
     found = program(plan_of(4), (SMALL,), (SMALL,), (WORK,), (SMALL,))
     assert column(found.running, layout.FENCE) == [0, 0, 1, 1]
