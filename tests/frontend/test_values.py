@@ -33,7 +33,10 @@ def test_sizes_are_written_as_the_papers_do() -> None:
 
 
 @given(
-    st.integers(-20, 20), st.integers(-20, 20), st.integers(-5, 5).filter(bool), st.integers(-30, 30)
+    st.integers(-20, 20),
+    st.integers(-20, 20),
+    st.integers(-5, 5).filter(bool),
+    st.integers(-30, 30),
 )
 def test_a_range_holds_what_it_walks(start: int, stop: int, step: int, value: int) -> None:
     turns = RangeValue(start, stop, step)
