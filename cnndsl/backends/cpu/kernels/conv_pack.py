@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from cnndsl.backends.cpu.emit import Chunk
 from cnndsl.backends.cpu.kernel import Buffer, KernelBuilder, Memory, PhaseEmitter, ceil_div
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
-from cnndsl.backends.cpu.lanes import load_strided, mask_below
-from cnndsl.backends.cpu.llvm import I64, Index, LType, V
+from cnndsl.backends.cpu.kernels.conv_turn import turn
+from cnndsl.backends.cpu.lanes import mask_below
+from cnndsl.backends.cpu.llvm import Index, LType, V
 
 
 def block_start(f: PhaseEmitter, number: Index, size: int, length: int) -> Index:
@@ -65,36 +66,72 @@ class Panels:
             first = block_start(f, panel, self.outputs, sums.outputs)
             offset, output, each = sums.weights
             start = f.dot((group, first, f.imul(block, self.inputs)), (offset, output, each))
-            table = k.module.table(I64, [i + j for _, i in sums.down for _, j in sums.across])
-            target = f.at(f.place(buffer), kind, f.imul(f.unit, self._block_size))
-            with f.loop(0, self.taps) as tap, f.loop(0, self.inputs) as c:
-                tapped = f.iadd(start, f.imul(c, each), f.load(I64, table, tap))
-                place = f.imul(f.iadd(f.imul(tap, self.inputs), c), self.outputs)
-                self._write_outputs(f, kind, f.operand(operand), tapped, (target, place))
+            source = f.at(f.operand(operand), kind, start)
+            size = self.taps * self.inputs * self.outputs
+            target = f.at(f.place(buffer), kind, f.imul(f.unit, size))
+            if self.taps == 1 and each == 1:
+                self._turn_inputs(f, kind, source, target)
+            else:
+                with f.loop(0, self.inputs) as c:
+                    here = f.at(source, kind, f.imul(c, each))
+                    self._turn_taps(f, kind, here, f.at(target, kind, f.imul(c, self.outputs)))
         return buffer
 
-    @property
-    def _block_size(self) -> int:
-        return self.taps * self.inputs * self.outputs
-
-    def _write_outputs(
-        self, f: PhaseEmitter, kind: LType, source: V, start: Index, target: tuple[V, Index]
-    ) -> None:
-        """Write one number of every output; those beyond the last are zero."""
-        lanes = f.target.vector_bytes // kind.nbytes
+    def _groups_of_outputs(self, lanes: int) -> list[tuple[int, int, int]]:
+        """Give the first output of each vector, how many are written, and how many are real."""
+        found = []
         for begin in range(0, self.outputs, lanes):
             count = min(lanes, self.outputs - begin)
-            real = min(count, self.sums.outputs - begin)
-            apart = self.sums.weights[1]
-            place = f.iadd(target[1], begin)
-            mask = None if real == lanes else mask_below(f, max(real, 0), lanes)
-            here = f.iadd(start, begin * apart)
-            if count == 1:
-                f.store(f.load(kind, source, here), target[0], place)
-                continue
-            value = load_strided(f, kind.times(lanes), source, here, apart, mask)
-            stored = None if count == lanes else mask_below(f, count, lanes)
-            f.store_chunk(value, target[0], Chunk(place, lanes, stored))
+            found.append((begin, count, max(1, min(count, self.sums.outputs - begin))))
+        return found
+
+    def _turn_inputs(self, f: PhaseEmitter, kind: LType, source: V, target: V) -> None:
+        """Write panels of weights of one tap, whose inputs lie side by side."""
+        lanes = f.target.vector_bytes // kind.nbytes
+        for begin, count, real in self._groups_of_outputs(lanes):
+            here = f.at(source, kind, begin * self.sums.weights[1])
+            whole = self.inputs - self.inputs % lanes
+            with f.loop(0, whole, lanes) as c:
+                place = f.iadd(f.imul(c, self.outputs), begin)
+                for i, value in enumerate(self._turned(f, kind, here, c, real)):
+                    self._store(f, value, target, f.iadd(place, i * self.outputs), count)
+            if self.inputs % lanes:
+                rest = self._turned(f, kind, here, whole, real)
+                for i, value in enumerate(rest[: self.inputs % lanes]):
+                    place = (whole + i) * self.outputs + begin
+                    self._store(f, value, target, place, count)
+
+    def _turn_taps(self, f: PhaseEmitter, kind: LType, source: V, target: V) -> None:
+        """Write the weights of all taps of one input."""
+        lanes = f.target.vector_bytes // kind.nbytes
+        order = [i + j for _, i in self.sums.down for _, j in self.sums.across]
+        for begin, count, real in self._groups_of_outputs(lanes):
+            here = f.at(source, kind, begin * self.sums.weights[1])
+            for first in range(0, max(order) + 1, lanes):
+                found = self._turned(f, kind, here, first, real)
+                for tap, offset in enumerate(order):
+                    if first <= offset < first + lanes:
+                        place = tap * self.inputs * self.outputs + begin
+                        self._store(f, found[offset - first], target, place, count)
+
+    def _turned(self, f: PhaseEmitter, kind: LType, source: V, start: Index, real: int) -> list[V]:
+        """Give vectors of outputs, for as many neighbouring weights as a vector has lanes.
+
+        Lanes beyond the last real output are not used; what lies behind weights is read in vain.
+        """
+        lanes, apart = f.target.vector_bytes // kind.nbytes, self.sums.weights[1]
+        wide = kind.times(lanes)
+        if apart == 1:
+            return [f.load(wide, source, start)] * lanes
+        return turn(
+            f, [f.load(wide, source, f.iadd(start, min(i, real - 1) * apart)) for i in range(lanes)]
+        )
+
+    @staticmethod
+    def _store(f: PhaseEmitter, value: V, target: V, place: Index, count: int) -> None:
+        lanes = value.type.lanes
+        mask = None if count == lanes else mask_below(f, count, lanes)
+        f.store_chunk(value, target, Chunk(place, lanes, mask))
 
 
 def input_block(inputs: int, *, pointwise: bool) -> int:

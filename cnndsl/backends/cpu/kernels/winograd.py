@@ -25,7 +25,7 @@ from cnndsl.backends.cpu.kernels.conv_steps import Side, Walk, accumulate
 from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.winograd_cuts import cut_tiles, product_tile
-from cnndsl.backends.cpu.kernels.winograd_filter import write_filters
+from cnndsl.backends.cpu.kernels.winograd_filter import filter_spacing, write_filters
 from cnndsl.backends.cpu.kernels.winograd_image import ImageTiles
 from cnndsl.backends.cpu.kernels.winograd_points import minimal
 from cnndsl.backends.cpu.kernels.winograd_result import ResultTiles
@@ -104,7 +104,7 @@ class Winograd:
                 result.write_block(f, group, where, panel, f.place(products))
 
     def _panel(self, f: PhaseEmitter, packed: Buffer, number: Index) -> V:
-        size = self.form.tile**2 * self.depth * self.filters
+        size = self.form.tile**2 * filter_spacing(self.depth, self.filters, self.lanes)
         return f.at(f.place(packed), self.kind, f.imul(number, size))
 
     def _multiply(self, f: PhaseEmitter, tiles: V, filters: V, products: V) -> None:
@@ -115,7 +115,8 @@ class Winograd:
             tile = block_start(f, number, self.rows, self.cuts.tiles)
             start = f.iadd(f.imul(i, self.spacing), f.imul(tile, self.depth))
             left = Side(f.at(tiles, self.kind, start), [r * self.depth for r in range(self.rows)])
-            panel = f.at(filters, self.kind, f.imul(i, self.depth * self.filters))
+            spacing = filter_spacing(self.depth, self.filters, self.lanes)
+            panel = f.at(filters, self.kind, f.imul(i, spacing))
             right = Side(panel, [v * self.lanes for v in range(self.vectors)])
             walk = Walk(self.depth, 1, self.filters)
             sums = accumulate(f, wide, left, right, [walk])
