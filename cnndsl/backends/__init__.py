@@ -1,4 +1,4 @@
-"""What runs a plan: the NumPy reference."""
+"""What runs a plan: the NumPy reference, and machine code for the processor from LLVM."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ BACKENDS: Registry[str] = Registry("backend")
 """Name of each backend to "module:Class"."""
 
 BACKENDS.register("reference", "cnndsl.backends.reference.backend:ReferenceBackend")
+BACKENDS.register("cpu", "cnndsl.backends.cpu.backend:CpuBackend")
 
 
 def load(name: str) -> Backend:

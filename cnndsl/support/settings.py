@@ -16,6 +16,10 @@ class Settings:
     """CNNDSL_DATA: a folder that holds data sets, looked into before the cache."""
     device: str = "reference"
     """CNNDSL_DEVICE: the backend that runs programs."""
+    threads: int | None = None
+    """CNNDSL_THREADS: the most threads that a program runs on; nothing: all processors."""
+    kernel_dir: str | None = None
+    """CNNDSL_KERNELS: a folder that keeps compiled kernels, or "off"; nothing: the user's cache."""
     debug: int = 0
     """CNNDSL_DEBUG: 1 stage times, 2 a line a kernel, 3 graphs, 4 sources, 5 assembly."""
 
@@ -27,8 +31,13 @@ class Settings:
         debug = env.get("CNNDSL_DEBUG", "0") or "0"
         if not debug.isdigit():
             raise ValueError(f"CNNDSL_DEBUG is {debug!r}; it takes a number from 0 to 5")
+        threads = env.get("CNNDSL_THREADS") or ""
+        if threads and (not threads.isdigit() or not int(threads)):
+            raise ValueError(f"CNNDSL_THREADS is {threads!r}; it takes a number from 1")
         return cls(
             data_dir=Path(data).expanduser() if data else None,
             device=env.get("CNNDSL_DEVICE") or "reference",
+            threads=int(threads) if threads else None,
+            kernel_dir=env.get("CNNDSL_KERNELS") or None,
             debug=int(debug),
         )

@@ -1,0 +1,1 @@
+"""Machine code from LLVM: kernels written by Python, run by threads of their own."""

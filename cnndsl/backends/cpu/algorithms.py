@@ -1,0 +1,94 @@
+"""Which algorithm computes a convolution: estimates of the time that each takes, by shape.
+
+The figures are processor cycles of one core, measured on the kernels themselves: a full tile does
+two multiply-adds of vectors a cycle; transforms and copies move so many bytes a cycle; weights that
+no cache of a core holds come from the shared one or from memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnndsl.backends.cpu.kernels.conv_direct import choose_tile
+from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.kernels.winograd_cuts import cut_tiles, fits_winograd, product_tile
+from cnndsl.backends.cpu.policy import Policy
+from cnndsl.backends.cpu.target import CpuTarget
+from cnndsl.ir.graph import Node
+
+DIRECT = "direct"
+"""Sums over taps in registers."""
+WINOGRAD = {"winograd4": 4, "winograd2": 2}
+"""Name to the outputs of a tile each way."""
+
+TRANSFORM_CYCLES = {4: 330.0, 2: 160.0}
+"""Of a vector of channels of one tile, from pixels to products or from products to pixels."""
+COPY_BYTES = 12.0
+"""Bytes a cycle that copying a frame moves."""
+SHARED_BYTES = 20.0
+"""Bytes a cycle from the cache that all cores share."""
+MEMORY_BYTES = 10.0
+"""Bytes a cycle from memory."""
+SHARED_SIZE = 24 << 20
+"""Bytes of weights that may stay in the shared cache."""
+OWN_SIZE = 512 << 10
+"""Bytes of weights that may stay in a core's own."""
+
+
+def candidates(sums: TapSum, policy: Policy) -> tuple[str, ...]:
+    """Give the algorithms that can compute `sums` and that the policy allows."""
+    if policy.precision == "exact" or not fits_winograd(sums):
+        return (DIRECT,)
+    return (DIRECT, *WINOGRAD)
+
+
+def choose(sums: TapSum, target: CpuTarget, lanes: int, policy: Policy, node: Node[Any]) -> str:
+    """Give the algorithm for a node's `sums`: the one the policy asks for, else the fastest."""
+    able = candidates(sums, policy)
+    wanted = policy.wanted(node.id, node.op.name)
+    if wanted in able:
+        return wanted
+    return min(able, key=lambda name: cycles(name, sums, target, lanes))
+
+
+def cycles(name: str, sums: TapSum, target: CpuTarget, lanes: int) -> float:
+    """Estimate the cycles that an algorithm takes for all images on one core."""
+    if name == DIRECT:
+        return _direct_cycles(sums, target, lanes)
+    return _winograd_cycles(sums, target, lanes, WINOGRAD[name])
+
+
+def _weights_cycles(nbytes: float, times: int) -> float:
+    """Give the cycles of reading weights several times over."""
+    if nbytes <= OWN_SIZE:
+        return 0.0
+    return nbytes * times / (SHARED_BYTES if nbytes <= SHARED_SIZE else MEMORY_BYTES)
+
+
+def _direct_cycles(sums: TapSum, target: CpuTarget, lanes: int) -> float:
+    item = target.vector_bytes // lanes
+    tile = choose_tile(sums, target, lanes)
+    sums_cycles = sums.images * sums.groups * tile.cycles
+    image = sums.images * sums.groups * sums.inputs * sums.image[0] * sums.image[1] * item
+    weights = sums.groups * sums.outputs * sums.steps * item
+    copied = 0.0 if sums.is_inside else 2 * image / COPY_BYTES
+    return max(sums_cycles, _weights_cycles(weights, sums.images)) + copied
+
+
+def _winograd_cycles(sums: TapSum, target: CpuTarget, lanes: int, outputs: int) -> float:
+    item = target.vector_bytes // lanes
+    cuts = cut_tiles(sums, outputs, item=item)
+    rows, vectors = product_tile(sums, target, lanes, cuts.tiles)
+    area = (outputs + 2) ** 2
+    depth = -(-sums.inputs // lanes) * lanes
+    blocks = sums.groups * cuts.count
+    tiles = -(-cuts.tiles // rows)
+    panels = -(-sums.outputs // (vectors * lanes))
+    # Each product tile begins with zeros and ends with stores: some vectors' time each.
+    each = depth * max(rows * vectors / 2, (rows + vectors) / 2, 4.0) + 1.5 * rows * vectors
+    products = blocks * area * tiles * panels * each
+    weights = sums.groups * area * depth * sums.outputs * item
+    streamed = _weights_cycles(weights, cuts.count)
+    moved = blocks * cuts.tiles * TRANSFORM_CYCLES[outputs]
+    moved *= depth / lanes + panels * vectors
+    return max(products, streamed) + moved

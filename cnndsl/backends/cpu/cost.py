@@ -1,0 +1,30 @@
+"""How long a phase takes, roughly, and how many threads it deserves."""
+
+from __future__ import annotations
+
+from cnndsl.backends.cpu.kernel import Phase
+
+FLOPS_PER_NS = 60.0
+"""What one thread computes."""
+BYTES_PER_NS = 12.0
+"""What one thread moves, between the cache and memory."""
+NS_PER_THREAD = 8_000.0
+"""Work that is worth one more thread: several times what a fence takes."""
+
+
+def nanoseconds(phase: Phase) -> float:
+    """Estimate the time of a phase on one thread."""
+    return max(phase.flops / FLOPS_PER_NS, phase.nbytes / BYTES_PER_NS)
+
+
+def deserved_threads(phase: Phase, most: int) -> int:
+    """Give the number of threads, from 1 to `most`, that share a phase.
+
+    >>> deserved_threads(Phase("x", 100, 1e9, 0, False), 8)
+    8
+    >>> deserved_threads(Phase("x", 3, 1e9, 0, False), 8)
+    3
+    >>> deserved_threads(Phase("x", 100, 1e3, 0, False), 8)
+    1
+    """
+    return max(1, min(most, phase.units, int(nanoseconds(phase) / NS_PER_THREAD)))

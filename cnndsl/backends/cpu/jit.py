@@ -1,0 +1,117 @@
+"""From LLVM's text to code that runs. The only module that calls llvmlite."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cnndsl.backends.cpu.target import CpuTarget
+
+_PREFIX = "kernels"
+
+
+@functools.cache
+def _machine(target: CpuTarget) -> Any:
+    """Give LLVM's target machine."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    found = binding.Target.from_triple(target.triple)
+    return found.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small", jit=True
+    )
+
+
+def _optimised(text: str, target: CpuTarget) -> Any:
+    """Parse a module, verify it and run LLVM's passes.
+
+    The kernels are vector code with unrolled tiles already: LLVM's own vectorisers and its
+    unroller only make them slower to compile, and sometimes to run.
+    """
+    from llvmlite import binding
+
+    context = binding.create_context()
+    module = binding.parse_assembly(text, context)
+    module.verify()
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_unrolling = False
+    options.loop_interleaving = False
+    builder = binding.create_pass_builder(_machine(target), options)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    _free_passes(passes)
+    return module
+
+
+def _free_passes(passes: Any) -> None:
+    """Free a pass manager, which llvmlite forgets: the base that comes first does nothing."""
+    from llvmlite.binding import ffi
+    from llvmlite.binding.newpassmanagers import NewPassManager
+
+    if type(passes)._dispose is ffi.ObjectRef._dispose:
+        NewPassManager._dispose(passes)
+        passes.detach()
+
+
+def llvm_version() -> str:
+    """Give the versions of LLVM and of its binding, which object code depends on."""
+    import llvmlite
+    from llvmlite import binding
+
+    return f"{llvmlite.__version__} {binding.llvm_version_info}"
+
+
+def compile_object(text: str, target: CpuTarget) -> bytes:
+    """Compile a module to the bytes of an object file."""
+    image: bytes = _machine(target).emit_object(_optimised(text, target))
+    return image
+
+
+def assembly(text: str, target: CpuTarget) -> str:
+    """Compile a module to assembly, to be looked at."""
+    found: str = _machine(target).emit_assembly(_optimised(text, target))
+    return found
+
+
+class Library:
+    """Object files linked into this process; their code lives as long as this object."""
+
+    def __init__(self, images: Iterable[bytes], names: Sequence[str]) -> None:
+        """Link `images` and find the functions called `names`."""
+        from llvmlite import binding
+
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        # The engine goes when the last library does; one engine a library, so that memory is
+        # given back as a whole.
+        self._engine = binding.create_lljit_compiler()
+        builder = binding.JITLibraryBuilder()
+        for image in images:
+            builder.add_object_img(image)
+        for name in names:
+            builder.export_symbol(name)
+        builder.add_current_process()
+        self._tracker = builder.link(self._engine, _PREFIX)
+        self._lock = threading.Lock()
+
+    def address(self, name: str) -> int:
+        """Give the address of a function."""
+        found: int = self._tracker[name]
+        return found
+
+    def close(self) -> None:
+        """Free the code; nothing may run it any more."""
+        with self._lock:
+            if self._tracker is not None:
+                self._tracker.close()
+                self._engine.close()
+                self._tracker = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_tracker", None) is not None:
+            self.close()

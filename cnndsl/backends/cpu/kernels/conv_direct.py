@@ -1,0 +1,422 @@
+"""Direct convolution: tiles of sums over taps, with pixels or with filters in the lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cnndsl.backends.cpu.kernel import (
+    Buffer,
+    KernelBuilder,
+    Memory,
+    PhaseEmitter,
+    ceil_div,
+    element,
+)
+from cnndsl.backends.cpu.kernels.conv_frame import Frame, frame_of, write_frames
+from cnndsl.backends.cpu.kernels.conv_pack import FEW_INPUTS, Panels, block_start, input_block
+from cnndsl.backends.cpu.kernels.conv_steps import (
+    ONE_STEP,
+    Side,
+    Unrolled,
+    Walk,
+    accumulate,
+    tile_cycles,
+    tile_fits,
+)
+from cnndsl.backends.cpu.kernels.conv_store import Finish
+from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.kernels.conv_turn import turn
+from cnndsl.backends.cpu.lanes import mask_below
+from cnndsl.backends.cpu.llvm import I64, Index, LType, V
+from cnndsl.backends.cpu.target import CpuTarget
+
+FRAME_BYTES = 192 << 10
+"""Bytes of a thread's own frame; leaves room for weights in the core's second cache."""
+ENOUGH_UNITS = 32
+"""Units that can be dealt to some threads without one being idle for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectTile:
+    """The shape of a tile, and which side fills the lanes."""
+
+    by_filter: bool
+    """Whether filters fill the lanes; else pixels."""
+    numbers: int
+    """Pixels of a row, or filters, that are spread over vectors."""
+    rows: int
+    """Rows of pixels; 1 with filters in the lanes."""
+    vectors: int
+    """Vectors of filters, or of a row's pixels."""
+    cycles: float
+    """Estimated processor cycles for an image and group."""
+
+    def __str__(self) -> str:
+        if self.by_filter:
+            return f"filters in {self.vectors} vectors, {self.numbers} pixels"
+        return f"{self.numbers} filters, pixels in {self.rows} rows of {self.vectors} vectors"
+
+    def outputs(self, lanes: int) -> int:
+        """Give the filters of a tile."""
+        return self.vectors * lanes if self.by_filter else self.numbers
+
+    def columns(self, lanes: int) -> int:
+        """Give the places of a row in a tile."""
+        return self.numbers if self.by_filter else self.vectors * lanes
+
+
+def choose_tile(sums: TapSum, target: CpuTarget, lanes: int) -> DirectTile:
+    """Give the tile that takes the fewest cycles, what is computed in vain included."""
+    found = [*_filter_tiles(sums, target, lanes), *_pixel_tiles(sums, target, lanes)]
+    return min(found, key=lambda tile: tile.cycles)
+
+
+def _filter_tiles(sums: TapSum, target: CpuTarget, lanes: int) -> Iterator[DirectTile]:
+    height, width = sums.places
+    for vectors in range(1, min(6, ceil_div(sums.outputs, lanes)) + 1):
+        for numbers in range(1, min(lanes, width) + 1):
+            if not tile_fits(target, numbers, vectors):
+                break
+            tiles = height * ceil_div(width, numbers) * ceil_div(sums.outputs, vectors * lanes)
+            each = sums.steps * tile_cycles(numbers, vectors)
+            # Lanes are turned into pixels: four exchanges and a store for each filter.
+            store = vectors * lanes * 4.5
+            yield DirectTile(True, numbers, 1, vectors, tiles * (each + store))
+
+
+def _pixel_tiles(sums: TapSum, target: CpuTarget, lanes: int) -> Iterator[DirectTile]:
+    height, width = sums.places
+    split = 1.0 if sums.is_dense and width % lanes == 0 else 1.9
+    for vectors in range(1, min(6, ceil_div(width, lanes)) + 1):
+        for rows in range(1, min(4, height) + 1):
+            for numbers in range(1, min(24, sums.outputs) + 1):
+                if not tile_fits(target, numbers, vectors * rows):
+                    break
+                tiles = ceil_div(height, rows) * ceil_div(width, vectors * lanes)
+                tiles *= ceil_div(sums.outputs, numbers)
+                each = sums.steps * tile_cycles(numbers, vectors * rows, split=split)
+                store = numbers * vectors * rows * 2.0
+                yield DirectTile(False, numbers, rows, vectors, tiles * (each + store + 10))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where what is read lies: strides in elements of a frame."""
+
+    places: tuple[int, int]
+    row: int
+    column: int
+    plane: int
+    down: tuple[int, ...]
+    across: tuple[int, ...]
+
+
+def _layout(sums: TapSum, frame: Frame, *, flat: bool) -> _Layout:
+    if flat:
+        size = sums.places[0] * sums.places[1]
+        return _Layout((1, size), size, 1, frame.plane, (0,), (0,))
+    down = tuple(d - frame.corner[0] for d, _ in sums.down)
+    across = tuple(a - frame.corner[1] for a, _ in sums.across)
+    strides = sums.strides
+    if frame.spacing != (1, 1) or (frame.copied and sums.is_pointwise):
+        down, across, strides = (0,), (0,), (1, 1)
+    row = strides[0] * frame.pitch
+    column = strides[1] // frame.stretch if frame.stretch > 1 else strides[1]
+    rows = tuple(frame.pitch * d for d in down)
+    return _Layout(
+        sums.places, row, column, frame.plane, rows, tuple(frame.offset(0, a) for a in across)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """How places and filters are cut into units; bands of rows may lie upon each other."""
+
+    rows: int
+    bands: int
+    columns: int
+    stretches: int
+    panels: int
+    parts: int
+
+    @property
+    def count(self) -> int:
+        return self.bands * self.stretches * self.parts
+
+
+def write_taps(
+    k: KernelBuilder, sums: TapSum, finish: Finish, *, operands: tuple[int, int] = (0, 1)
+) -> DirectTile:
+    """Write the phases of `sums`; `operands` are the image's number and the weight's.
+
+    Gives the tile that was chosen.
+    """
+    lanes, kind = k.lanes(k.results[0]), element(k.results[0])
+    flat_finish = finish.flat() if _may_flatten(sums) else None
+    seen = sums
+    if flat_finish is not None:
+        size = sums.places[0] * sums.places[1]
+        seen = replace(
+            sums, image=(1, size), places=(1, size), strides=(1, 1), down=((0, 0),),
+            across=((0, 0),), result=(1, size),
+        )  # fmt: skip
+    tile = choose_tile(seen, k.target, lanes)
+    frame = frame_of(sums, apart=not tile.by_filter and flat_finish is None)
+    layout = _layout(sums, frame, flat=flat_finish is not None)
+    depth = input_block(sums.inputs, pointwise=sums.is_pointwise)
+    panels = Panels(sums, tile.outputs(lanes), depth)
+    packed = panels.write(k, operands[1], kind)
+    _Direct(
+        k,
+        kind,
+        lanes,
+        sums,
+        tile,
+        frame,
+        layout,
+        panels,
+        packed,
+        flat_finish or finish,
+        operands[0],
+    ).write()
+    return tile
+
+
+def _may_flatten(sums: TapSum) -> bool:
+    return sums.is_pointwise and all(
+        lattice.step == 1 and lattice.start == 0 for lattice in sums.lattices
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Direct:
+    """Writes the phases of one sum over taps."""
+
+    k: KernelBuilder
+    kind: LType
+    lanes: int
+    sums: TapSum
+    tile: DirectTile
+    frame: Frame
+    layout: _Layout
+    panels: Panels
+    packed: Buffer
+    finish: Finish
+    operand: int
+
+    def write(self) -> None:
+        """Write them."""
+        sums, own = self.sums, self._own_frame()
+        cuts = self._cuts(own=own)
+        shared = None
+        if self.frame.copied and not own:
+            shared = write_frames(self.k, sums, self.frame, operand=self.operand)
+        mine = self.k.buffer(Memory.THREAD, self._band_bytes(cuts.rows)) if own else None
+        units = sums.images * sums.groups * cuts.count
+        nbytes = float(self.panels.elements() * self.kind.nbytes)
+        with self.k.phase(units, flops=sums.flops, nbytes=nbytes) as f:
+            shape = (sums.images, sums.groups, cuts.bands, cuts.stretches, cuts.parts)
+            image, group, band, stretch, part = f.unravel(f.unit, shape)
+            row = block_start(f, band, cuts.rows, self.layout.places[0])
+            channel = f.imul(f.iadd(f.imul(image, sums.groups), group), sums.inputs)
+            if mine is not None:
+                source = self._write_band(f, f.place(mine), channel, row, cuts.rows)
+                plane = self._band_rows(cuts.rows) * self.frame.pitch
+            else:
+                whole = f.operand(self.operand) if shared is None else f.place(shared)
+                plane = self.layout.plane
+                start = f.iadd(f.imul(channel, plane), f.imul(row, self.layout.row))
+                source = f.at(whole, self.kind, start)
+            self._write_unit(f, cuts, (image, group, row, stretch, part), source, plane)
+
+    def _own_frame(self) -> bool:
+        """Tell whether each thread makes the frame of what it works on, or one is made for all."""
+        if not self.frame.copied or self.frame.spacing != (1, 1):
+            return False
+        bands = ceil_div(self.layout.places[0], self._rows_that_fit())
+        return self.sums.images * self.sums.groups * bands >= ENOUGH_UNITS // 2
+
+    def _band_rows(self, rows: int) -> int:
+        """Give the frame's rows that so many rows of places read."""
+        low, high = self.sums.span(0)
+        reach = high - low - (self.sums.places[0] - 1) * self.sums.strides[0]
+        return (rows - 1) * self.sums.strides[0] + reach
+
+    def _band_bytes(self, rows: int) -> int:
+        return self.sums.inputs * self._band_rows(rows) * self.frame.pitch * self.kind.nbytes
+
+    def _rows_that_fit(self) -> int:
+        """Give the rows of a band whose frame leaves room in the cache; a multiple of a tile's."""
+        step = self.tile.rows
+        height = self.layout.places[0]
+        rows = step
+        while rows + step <= height and self._band_bytes(rows + step) <= FRAME_BYTES:
+            rows += step
+        return rows
+
+    def _cuts(self, *, own: bool) -> _Cuts:
+        height, width = self.layout.places
+        columns = self.tile.columns(self.lanes)
+        tiles = ceil_div(width, columns)
+        step = self.tile.rows
+        most = self._rows_that_fit()
+        several = self.sums.images * self.sums.groups
+        # A band is a number of tiles; even bands waste least.
+        wanted = ceil_div(ENOUGH_UNITS, several)
+        rows = min(most, max(step, ceil_div(ceil_div(height, wanted), step) * step))
+        bands = ceil_div(height, rows)
+        rows = min(rows, ceil_div(ceil_div(height, bands), step) * step)
+        bands = ceil_div(height, rows)
+        each = tiles
+        if height == 1 and not own:
+            depth = self.sums.inputs * self.kind.nbytes * columns
+            each = max(1, min(tiles, FRAME_BYTES // depth, ceil_div(tiles, wanted)))
+        stretches = ceil_div(tiles, each)
+        parts = min(self.panels.count, ceil_div(ENOUGH_UNITS, several * bands * stretches))
+        panels = ceil_div(self.panels.count, 1 if own else parts)
+        return _Cuts(rows, bands, each, stretches, panels, ceil_div(self.panels.count, panels))
+
+    def _write_band(self, f: PhaseEmitter, target: V, channel: Index, row: Index, rows: int) -> V:
+        """Copy the part of the frame that a band reads; gives where it lies."""
+        frame, count = self.frame, self._band_rows(rows)
+        size = frame.image[0] * frame.image[1]
+        first = f.imul(row, self.sums.strides[0])
+        with f.loop(0, self.sums.inputs) as c:
+            source = f.at(f.operand(self.operand), self.kind, f.imul(f.iadd(channel, c), size))
+            place = f.at(target, self.kind, f.imul(c, count * frame.pitch))
+            frame.write_rows(f, self.kind, source, place, (first, f.iadd(first, count)))
+        return target
+
+    def _write_unit(
+        self,
+        f: PhaseEmitter,
+        cuts: _Cuts,
+        unit: tuple[Index, Index, Index, Index, Index],
+        source: V,
+        plane: int,
+    ) -> None:
+        image, group, row, stretch, part = unit
+        layout, tile, width = self.layout, self.tile, self.tile.columns(self.lanes)
+        weights = f.at(f.place(self.packed), self.kind, f.imul(group, self._group_size))
+        first = f.imul(part, cuts.panels)
+        panels = first, f.imin(f.iadd(first, cuts.panels), self.panels.count)
+        begin = f.imul(stretch, cuts.columns)
+        columns = begin, f.imin(f.iadd(begin, cuts.columns), ceil_div(layout.places[1], width))
+
+        def write(panel: Index, y: Index, column: Index) -> None:
+            output = block_start(f, panel, self.panels.outputs, self.sums.outputs)
+            x = block_start(f, column, width, layout.places[1])
+            start = f.iadd(f.imul(y, layout.row), f.imul(x, layout.column))
+            sides = (
+                f.at(source, self.kind, start),
+                f.at(weights, self.kind, f.imul(panel, self.panels.size)),
+            )
+            channel = f.iadd(f.imul(group, self.sums.outputs), output)
+            self._write_tile(f, sides, plane, (image, channel, f.iadd(row, y), x))
+
+        if tile.by_filter:
+            with f.loop(*panels) as panel, f.loop(0, cuts.rows) as y, f.loop(*columns) as column:
+                write(panel, y, column)
+        else:
+            rows = f.loop(0, cuts.rows, tile.rows)
+            with rows as y, f.loop(*columns) as column, f.loop(*panels) as panel:
+                write(panel, y, column)
+
+    @property
+    def _group_size(self) -> int:
+        return self.panels.count * self.panels.size
+
+    def _write_tile(
+        self,
+        f: PhaseEmitter,
+        sides: tuple[V, V],
+        plane: int,
+        where: tuple[Index, Index, Index, Index],
+    ) -> None:
+        """Write one tile: its sums, then bias, epilogue and stores."""
+        tile, layout, wide = self.tile, self.layout, self.kind.times(self.lanes)
+        walks, unrolled, first = self._walks(f, plane)
+        image = f.at(sides[0], self.kind, first)
+        if tile.by_filter:
+            pixels = Side(image, [i * layout.column for i in range(tile.numbers)])
+            filters = Side(sides[1], [v * self.lanes for v in range(tile.vectors)])
+            sums = accumulate(f, wide, pixels, filters, walks, unrolled=unrolled)
+            self._store_filters(f, sums, where)
+            return
+        filters = Side(sides[1], range(tile.numbers))
+        places = [(r, v) for r in range(tile.rows) for v in range(tile.vectors)]
+        pixels = Side(image, [r * layout.row + v * self.lanes for r, v in places])
+        turned = [Walk(w.count, w.vectors, w.numbers) for w in walks]
+        sums = accumulate(f, wide, filters, pixels, turned, unrolled=[(b, a) for a, b in unrolled])
+        self._store_pixels(f, sums, where)
+
+    def _walks(self, f: PhaseEmitter, plane: int) -> tuple[list[Walk], Unrolled, int]:
+        """Give the loops, image first; the steps written out; and where the image begins."""
+        layout, panels = self.layout, self.panels
+        block, outputs = panels.inputs, panels.outputs
+        rows, columns = len(layout.down), len(layout.across)
+        whole = panels.taps * block * outputs
+        walks = [Walk(self.sums.inputs // block, block * plane, whole)]
+        if block == 1 and self.sums.inputs < FEW_INPUTS:
+            steps = [(a, j * outputs) for j, a in enumerate(layout.across)]
+            if self.sums.inputs == 1 and rows * columns <= 25:
+                written = [
+                    (d + a, i * columns * outputs + to)
+                    for i, d in enumerate(layout.down)
+                    for a, to in steps
+                ]
+                return [], written, 0
+            first, down = self._moves(layout.down)
+            return [*walks, Walk(rows, down, columns * outputs)], steps, first
+        first, down = self._moves(layout.down)
+        left, across = self._moves(layout.across)
+        walks += [
+            Walk(rows, down, columns * block * outputs),
+            Walk(columns, across, block * outputs),
+            Walk(block, plane, outputs),
+        ]
+        return walks, ONE_STEP, first + left
+
+    def _moves(self, offsets: Sequence[int]) -> tuple[int, int | V]:
+        """Give the first offset, and the step from each to the next or a table of distances."""
+        distances = [offset - offsets[0] for offset in offsets]
+        step = distances[1] if len(distances) > 1 else 0
+        if all(distance == i * step for i, distance in enumerate(distances)):
+            return offsets[0], step
+        return offsets[0], self.k.module.table(I64, distances)
+
+    def _store_filters(
+        self,
+        f: PhaseEmitter,
+        sums: list[list[V]],
+        where: tuple[Index, Index, Index, Index],
+    ) -> None:
+        """Turn filters in the lanes into pixels in the lanes, and store a filter at a time."""
+        image, channel, y, x = where
+        wide = self.kind.times(self.lanes)
+        mask = None if len(sums) == self.lanes else mask_below(f, len(sums), self.lanes)
+        for v in range(self.tile.vectors):
+            rows = [row[v] for row in sums]
+            rows += [V("poison", wide)] * (self.lanes - len(rows))
+            for i, value in enumerate(turn(f, rows)):
+                filter_ = v * self.lanes + i
+                if filter_ < self.sums.outputs:
+                    place = (image, f.iadd(channel, filter_), y, x)
+                    self.finish.store(f, value, place, mask)
+
+    def _store_pixels(
+        self,
+        f: PhaseEmitter,
+        sums: list[list[V]],
+        where: tuple[Index, Index, Index, Index],
+    ) -> None:
+        image, channel, y, x = where
+        for filter_, row in enumerate(sums):
+            for number, value in enumerate(row):
+                r, v = divmod(number, self.tile.vectors)
+                begin = v * self.lanes
+                real = min(self.lanes, self.layout.places[1] - begin)
+                mask = None if real == self.lanes else mask_below(f, real, self.lanes)
+                place = (image, f.iadd(channel, filter_), f.iadd(y, r), f.iadd(x, begin))
+                self.finish.store(f, value, place, mask)

@@ -1,0 +1,87 @@
+"""How the tiles of Winograd's convolution are cut into blocks of work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnndsl.backends.cpu.kernel import ceil_div
+from cnndsl.backends.cpu.kernels.conv_steps import tile_cycles, tile_fits
+from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.target import CpuTarget
+
+NEAR_BYTES = 640 << 10
+"""Bytes of transformed tiles that stay in a core's second cache beside what is streamed."""
+MOST_TILES, LEAST_TILES = 64, 28
+"""Tiles of a block: with few, filters are read too often; with many, other caches overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """How the tiles of a batch are cut into blocks; edge blocks lie upon others."""
+
+    outputs: int
+    """Outputs of a tile each way."""
+    grid: tuple[int, int]
+    """Tiles of an image, down and across."""
+    block: tuple[int, int, int]
+    """Images, rows of tiles and tiles of a row in a block."""
+    blocks: tuple[int, int, int]
+    """How many blocks there are, for each of them."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a block."""
+        return self.block[0] * self.block[1] * self.block[2]
+
+    @property
+    def count(self) -> int:
+        """Blocks in all."""
+        return self.blocks[0] * self.blocks[1] * self.blocks[2]
+
+
+def cut_tiles(sums: TapSum, outputs: int, *, item: int) -> Cuts:
+    """Choose blocks: whole rows of tiles if they are few, several rows or images if very few."""
+    grid = ceil_div(sums.places[0], outputs), ceil_div(sums.places[1], outputs)
+    area = (outputs + 2) ** 2
+    most = max(LEAST_TILES, min(MOST_TILES, NEAR_BYTES // (area * sums.inputs * item)))
+    across = ceil_div(grid[1], ceil_div(grid[1], most))
+    down = min(
+        range(1, min(grid[0], max(1, most // across)) + 1),
+        # Rows that are computed twice, and pixels that neighbouring blocks both read.
+        key=lambda rows: (ceil_div(grid[0], rows) * rows / grid[0]) * (1 + 0.1 / rows),
+    )
+    images = 1
+    if across * down == grid[0] * grid[1]:
+        images = ceil_div(sums.images, ceil_div(sums.images, max(1, most // (across * down))))
+    block = images, down, across
+    blocks = (
+        ceil_div(sums.images, images),
+        ceil_div(grid[0], down),
+        ceil_div(grid[1], across),
+    )
+    return Cuts(outputs, grid, block, blocks)
+
+
+def fits_winograd(sums: TapSum) -> bool:
+    """Tell whether a sum over taps is a 3x3 filter at every pixel."""
+    if sums.strides != (1, 1) or any(lattice.step != 1 for lattice in sums.lattices):
+        return False
+    for taps in (sums.down, sums.across):
+        distances = [distance for distance, _ in taps]
+        if len(distances) != 3 or [d - distances[0] for d in distances] != [0, 1, 2]:
+            return False
+    return True
+
+
+def product_tile(sums: TapSum, target: CpuTarget, lanes: int, tiles: int) -> tuple[int, int]:
+    """Give the register tile that wastes least: image tiles times vectors of filters."""
+    best, least = (1, 1), float("inf")
+    for vectors in range(1, min(4, ceil_div(sums.outputs, lanes)) + 1):
+        for rows in range(1, tiles + 1):
+            if not tile_fits(target, rows, vectors):
+                break
+            count = ceil_div(tiles, rows) * ceil_div(sums.outputs, vectors * lanes)
+            found = count * (tile_cycles(rows, vectors) + 1.0)
+            if found < least:
+                best, least = (rows, vectors), found
+    return best

@@ -1,0 +1,145 @@
+"""Worker threads: started once, asleep between runs, in step with the caller during one."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import sys
+import threading
+from typing import ClassVar
+
+import numpy as np
+
+from cnndsl.backends.cpu import crew_code as code
+from cnndsl.backends.cpu.jit import Library, compile_object
+from cnndsl.backends.cpu.target import CpuTarget, host_target
+
+MOST_THREADS = 256
+"""Most threads of a crew."""
+
+_I64 = ctypes.c_int64
+_POINTER = ctypes.c_void_p
+
+
+def usable_processors() -> int:
+    """Give how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Crew:
+    """The threads of this process that run programs; one job at a time.
+
+    Whoever comes while the crew is busy runs alone: the result is the same to the bit, and there
+    are never more busy threads than callers and workers.
+    """
+
+    _shared: ClassVar[dict[int, Crew]] = {}
+    """The crew of this process, by its number: a forked child makes its own."""
+    _making: ClassVar[threading.Lock] = threading.Lock()
+
+    @classmethod
+    def shared(cls) -> Crew:
+        """Give this process's crew."""
+        with cls._making:
+            here = os.getpid()
+            if here not in cls._shared:
+                cls._shared[here] = cls(host_target())
+                atexit.register(cls._shared[here].stop)
+            return cls._shared[here]
+
+    @classmethod
+    def forget(cls) -> None:
+        """Begin anew in a forked child, which has none of the workers, and locks in any state."""
+        cls._shared, cls._making = {}, threading.Lock()
+
+    def __init__(self, target: CpuTarget) -> None:
+        """Make a crew without workers; they are started when a job first needs them."""
+        self._process = os.getpid()
+        names = (code.EXECUTE, code.POST, code.LEAD, code.SERVE)
+        self._library = Library([compile_object(str(code.crew_module(target)), target)], names)
+        function = self._library.address
+        self._execute = ctypes.CFUNCTYPE(None, _POINTER, _I64, _I64)(function(code.EXECUTE))
+        self._post = ctypes.CFUNCTYPE(None, _POINTER, _I64, _I64)(function(code.POST))
+        self._lead = ctypes.CFUNCTYPE(None, _POINTER)(function(code.LEAD))
+        self._serve = ctypes.CFUNCTYPE(None, _POINTER, _I64, _POINTER)(function(code.SERVE))
+        words = np.zeros(code.MAILBOX + code.LINE * (MOST_THREADS + 1), np.int64)
+        self._job = words[-(words.ctypes.data // 8) % code.LINE :]
+        self._place = self._job.ctypes.data
+        self._job[code.YIELD] = _yield_address()
+        self._busy = threading.Lock()
+        self._wake = threading.Condition(threading.Lock())
+        self._asleep = 0
+        self._number = 0
+        self._workers: list[threading.Thread] = []
+
+    def run(self, table: int, begin: int, end: int, *, threads: int) -> None:
+        """Run rows [begin, end) of the table at an address with up to `threads` threads."""
+        if threads <= 1 or not self._busy.acquire(blocking=False):
+            self._execute(table, begin, end)
+            return
+        try:
+            self._start(threads - 1)
+            self._job[: code.CREW + 1] = (table, begin, end, threads)
+            self._number += 1
+            self._post(self._place, self._number, threads)
+            with self._wake:
+                if self._asleep:
+                    self._wake.notify_all()
+            self._lead(self._place)
+        finally:
+            self._busy.release()
+
+    def _start(self, workers: int) -> None:
+        """See to it that there are so many workers."""
+        while len(self._workers) < workers:
+            index = len(self._workers) + 1
+            # Not a number of a job yet to come, so that the first one is seen.
+            seen = np.array([self._number], np.int64)
+            self._job[code.MAILBOX + (index - 1) * code.LINE] = self._number
+            thread = threading.Thread(
+                target=self._work, args=(index, seen), name=f"cnndsl-{index}", daemon=True
+            )
+            self._workers.append(thread)
+            thread.start()
+
+    def _work(self, index: int, seen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        """Serve jobs; sleep when none come."""
+        mailbox = code.MAILBOX + (index - 1) * code.LINE
+        while not self._job[code.STOP]:
+            self._serve(self._place, index, seen.ctypes.data)
+            with self._wake:
+                self._asleep += 1
+                while self._job[mailbox] == seen[0] and not self._job[code.STOP]:
+                    self._wake.wait()
+                self._asleep -= 1
+
+    def stop(self) -> None:
+        """End the workers and wait for them."""
+        if self._process != os.getpid():
+            return  # They belong to the process that this one was forked from.
+        with self._busy:
+            self._job[code.STOP] = 1
+            with self._wake:
+                self._wake.notify_all()
+            for thread in self._workers:
+                thread.join()
+            self._workers.clear()
+            self._job[code.STOP] = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Crew.forget)
+
+
+def _yield_address() -> int:
+    """Give the address of the system's `sched_yield`, or of what stands for it."""
+    if sys.platform == "win32":
+        function = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        function = ctypes.CDLL(None).sched_yield
+    address = ctypes.cast(function, _POINTER).value
+    assert address is not None, "every system can give its processor away"
+    return address
