@@ -214,7 +214,8 @@ class Model:
         """
         self._elaboration = session.elaboration
         chosen = session.choices
-        self.choices = replace(self.choices, data=chosen.data, data_dir=chosen.data_dir)
+        kept = {name: getattr(chosen, name) for name in ("data", "data_dir", "device", "dtype")}
+        self.choices = replace(self.choices, **kept)
         self._scorers.clear()
         self.state = weights_of(self._scorer(1, session.choices.dtype), state)
 
