@@ -23,8 +23,8 @@ import numpy as np
 from cnndsl.compiler import Compilation, CompileOptions, Training, compile_network
 from cnndsl.data.single import prepare_images
 from cnndsl.frontend import ast
-from cnndsl.frontend.find import find_program
-from cnndsl.frontend.parse import parse, parse_file
+from cnndsl.frontend.find import read_program
+from cnndsl.frontend.parse import parse
 from cnndsl.ir.types import DType
 from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.network import Network
@@ -92,9 +92,9 @@ class Model:
         """
         if str(name).endswith(".safetensors"):
             return cls.from_weights(Path(name), device=device)
-        path = find_program(name)
+        program, base_dir = read_program(name)
         choices = Choices(params=dict(params or {}), device=device)
-        return cls(parse_file(path), choices=choices, base_dir=path.resolve().parent)
+        return cls(program, choices=choices, base_dir=base_dir)
 
     @classmethod
     def from_text(

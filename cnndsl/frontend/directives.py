@@ -263,21 +263,46 @@ class Directives(Lines):
 
     # -------------------------------------------------------------- actions
 
-    def act(self, root: Frame) -> None:
-        """Do every `freeze` and `unfreeze` of a finished network, in order."""
+    def act(self, root: Frame, outer: Frame | None = None) -> None:
+        """Do every `freeze` and `unfreeze` of a finished network, in order.
+
+        Those of the program `outer` around a net act on the net by its name: `trunk.conv1`.
+        """
         for action in self.actions:
-            if action.frame.builder is not root.builder:
+            inside = action.frame.builder is root.builder
+            if not inside and (outer is None or action.frame is not outer):
                 continue
             for target in action.targets:
                 if isinstance(target, ast.Remark) or text_of(target) in ("and", ""):
                     continue
                 try:
-                    found = self.layers_named(target, action.frame, action.scope)
+                    found = (
+                        self.layers_named(target, action.frame, action.scope)
+                        if inside
+                        else self._from_outside(target, root)
+                    )
                 except DiagnosticError as problem:
                     self.reports.add(*problem.diagnostics)
                     continue
                 for record in found:
-                    record.trainable = action.word == "unfreeze"
+                    (record.owner or record).trainable = action.word == "unfreeze"
+
+    def _from_outside(self, target: ast.Word, root: Frame) -> list[Record]:
+        """Find the layers of a net that stands by itself, named as from outside."""
+        name = f"{root.title}."
+        if text_of(target) == root.title:
+            return list(root.records)
+        if isinstance(target, ast.Through):
+            names = [text_of(target.start), text_of(target.stop)]
+            if isinstance(target.stop, ast.Number):
+                names[1] = through_names(target)[-1]
+        else:
+            names = [text_of(target)]
+        if not all(n.startswith(name) for n in names):
+            return []
+        found = [self._layers(n.removeprefix(name), target, root, Scope()) for n in names]
+        first, last = root.records.index(found[0][0]), root.records.index(found[-1][-1])
+        return root.records[first : last + 1]
 
     def layers_named(self, target: ast.Word, frame: Frame, scope: Scope) -> list[Record]:
         """Find the layers that `conv1..FC7`, `trunk`, `FC8` name; raises E0210."""

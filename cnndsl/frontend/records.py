@@ -148,7 +148,7 @@ def _layer(record: Record) -> Layer:
         record.size,
         record.parameters,
         (record.owner or record).name,
-        record.trainable,
+        (record.owner or record).trainable,
         record.implicit,
         record.path,
         record.span,
