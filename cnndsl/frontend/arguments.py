@@ -107,9 +107,7 @@ def signature(callee: Callee, formals: Sequence[ast.Binding]) -> str:
     return f"`{callee.name}({', '.join(texts)})`"
 
 
-def written(
-    name: str, arguments: Sequence[ast.Argument], values: Mapping[str, Value]
-) -> str:
+def written(name: str, arguments: Sequence[ast.Argument], values: Mapping[str, Value]) -> str:
     """Write a use with its values: `bottleneck(64, stride=2)`."""
     if not arguments:
         return name

@@ -198,15 +198,11 @@ class Core(ABC):
     # -------------------------------------------------------------- the parts
 
     @abstractmethod
-    def run_statements(
-        self, statements: Sequence[ast.Statement], env: Env, flow: Flow
-    ) -> Flow:
+    def run_statements(self, statements: Sequence[ast.Statement], env: Env, flow: Flow) -> Flow:
         """Elaborate the statements of a body from top to bottom."""
 
     @abstractmethod
-    def run_chain(
-        self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None
-    ) -> Flow:
+    def run_chain(self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None) -> Flow:
         """Elaborate a chain; `name` is the label of its line."""
 
     @abstractmethod
@@ -260,9 +256,7 @@ class Core(ABC):
         """End the namespace here if this is what it is cut behind."""
 
     @abstractmethod
-    def label(
-        self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env
-    ) -> None:
+    def label(self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env) -> None:
         """Name a stream."""
 
     # -------------------------------------------------------------- shared services

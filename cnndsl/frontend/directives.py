@@ -116,7 +116,7 @@ class Directives(Lines):
 
     def _set_default(self, line: ast.Line, env: Env, flow: Flow) -> None:
         """Read `default conv and depthwise: half, relu`."""
-        if line.label is None:
+        if line.label is None or len(line.label.items) < 2:
             raise DiagnosticError(
                 error(
                     "E0213",
@@ -188,16 +188,12 @@ class Directives(Lines):
         fresh = tuple(visit.patch.lines) if visit is not None and visit.patch is not None else ()
         self.loads.append((env.frame, Load(prefix.removesuffix("."), path.value, span, fresh)))
 
-    def _output(
-        self, items: Sequence[ast.Word], span: Span, env: Env, flow: Flow
-    ) -> Flow:
+    def _output(self, items: Sequence[ast.Word], span: Span, env: Env, flow: Flow) -> Flow:
         here = self.here(env, flow)
         builder = env.frame.builder
         named = [i for i in items if isinstance(i, ast.Name | ast.Dotted | ast.Indexed)]
         if len(named) != len(items) or not named:
-            raise DiagnosticError(
-                error("E0213", "`output` takes names of streams", span)
-            )
+            raise DiagnosticError(error("E0213", "`output` takes names of streams", span))
         streams: list[Stream] = []
         broken = False
         for item in named:
@@ -318,9 +314,7 @@ class Directives(Lines):
             return order[first : last + 1]
         return self._layers(text_of(target), target, frame, scope)
 
-    def _layers(
-        self, name: str, at: ast.Syntax, frame: Frame, scope: Scope
-    ) -> list[Record]:
+    def _layers(self, name: str, at: ast.Syntax, frame: Frame, scope: Scope) -> list[Record]:
         full = frame.prefix + name
         found = frame.builder.named.get(full)
         if isinstance(found, Record):
@@ -367,7 +361,3 @@ def _first_word(line: ast.Line) -> str:
     if words is None or not isinstance(words.items[0], ast.Name):
         return ""
     return words.items[0].text.casefold()
-
-
-
-

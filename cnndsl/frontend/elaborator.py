@@ -84,7 +84,8 @@ class Elaborator(Endings):
             network = self._finished(chosen)
         self.note_dropped()
         self.note_free()
-        self.refuse_unknown()
+        if not self.reports.errors:
+            self.refuse_unknown()
         if network is None and not self.reports.errors:
             self.reports.add(self._no_network())
         if self.reports.errors or network is None:
@@ -238,9 +239,7 @@ class Elaborator(Endings):
 
     # -------------------------------------------------------------- sections
 
-    def _read_sections(
-        self, whole: Whole
-    ) -> tuple[TrainSection | None, dict[str, DataSection]]:
+    def _read_sections(self, whole: Whole) -> tuple[TrainSection | None, dict[str, DataSection]]:
         train: TrainSection | None = None
         data: dict[str, DataSection] = {}
         frame, root = whole.frame, whole.scope.root()
@@ -355,9 +354,7 @@ def _sections(program: ast.Program) -> list[ast.Section]:
 def _last_words(program: ast.Program) -> ast.Words | None:
     """Find the last element of the program's own chain, if it is a layer's words."""
     lines = [s for s in program.statements if isinstance(s, ast.Line)]
-    chains = [
-        s.chain for s in lines if not isinstance(s.chain.parts[0].element, ast.Section)
-    ]
+    chains = [s.chain for s in lines if not isinstance(s.chain.parts[0].element, ast.Section)]
     element: ast.Element | None = chains[-1].parts[-1].element if chains else None
     while isinstance(element, ast.Bracket):
         element = element.chain.parts[-1].element

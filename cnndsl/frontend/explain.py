@@ -123,9 +123,7 @@ def _joins(kind: str, sizes: Sequence[Hwc]) -> list[str]:
     sides = {size[:-1] for size in sizes}
     if len(sides) == 1:
         joined = (*sizes[0][:-1], sum(size[-1] for size in sizes))
-        helps.append(
-            f"join them first: `(..) -> concat -> {kind}` gives {show_size(joined)}"
-        )
+        helps.append(f"join them first: `(..) -> concat -> {kind}` gives {show_size(joined)}")
     if len(set(sizes)) == 1:
         helps.append(f"or add them: `(..) -> add -> {kind}` gives {show_size(sizes[0])}")
     elif len(sides) == 1:

@@ -26,9 +26,7 @@ class Naming(Chains):
 
     # -------------------------------------------------------------- labels
 
-    def label(
-        self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env
-    ) -> None:
+    def label(self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env) -> None:
         """Name a stream; raises `DiagnosticError` E0209 if the name is taken."""
         owner = env.scope.owner()
         first = target.items[0] if isinstance(target, ast.Words) else target
@@ -259,5 +257,3 @@ def _taken(name: str, span: Span, known: Span) -> DiagnosticError:
     return DiagnosticError(
         error("E0209", f"`{name}` is defined twice", span, label="again here", related=related)
     )
-
-

@@ -131,9 +131,7 @@ def _is_bare(line: ast.Line) -> bool:
     return line.label is None
 
 
-def _line(
-    line: ast.Line, evaluator: Evaluator, known: Sequence[str], title: str
-) -> SectionLine:
+def _line(line: ast.Line, evaluator: Evaluator, known: Sequence[str], title: str) -> SectionLine:
     assert line.label is not None
     first = line.label.items[0]
     key = text_of(first).casefold()
@@ -203,9 +201,7 @@ def read_setting(items: Sequence[ast.Word], evaluator: Evaluator, span: Span) ->
     while at < len(rest):
         item = rest[at]
         following = rest[at + 1] if at + 1 < len(rest) else None
-        if isinstance(item, ast.Name) and isinstance(
-            following, ast.Number | ast.Size | ast.String
-        ):
+        if isinstance(item, ast.Name) and isinstance(following, ast.Number | ast.Size | ast.String):
             kwargs[item.text] = word_value(following, evaluator)
             at += 2
             continue

@@ -45,9 +45,7 @@ class Statements(Directives):
         self.claimed: list[Claimed] = []
         self.cyclic: set[int] = set()
 
-    def run_statements(
-        self, statements: Sequence[ast.Statement], env: Env, flow: Flow
-    ) -> Flow:
+    def run_statements(self, statements: Sequence[ast.Statement], env: Env, flow: Flow) -> Flow:
         """Elaborate the statements of a body from top to bottom."""
         self.define(statements, env.scope)
         for statement in statements:
@@ -55,9 +53,7 @@ class Statements(Directives):
             flow = self.guarded(partial(self._run_statement, statement, env, flow))
         return flow
 
-    def bind_files(
-        self, program: ast.Program, scope: Scope, files: Mapping[str, Callee]
-    ) -> None:
+    def bind_files(self, program: ast.Program, scope: Scope, files: Mapping[str, Callee]) -> None:
         """Bind the files that a program imports."""
         for statement in program.statements:
             if isinstance(statement, ast.Import) and statement.path.value in files:
@@ -254,5 +250,3 @@ class Statements(Directives):
 def _twice(name: str, span: Span, known: Span) -> Diagnostic:
     related = (Mark(known, "first here"),) if known.file == span.file else ()
     return error("E0209", f"`{name}` is defined twice", span, label="again here", related=related)
-
-
