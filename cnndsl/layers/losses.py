@@ -32,7 +32,6 @@ from cnndsl.ops.loss import cross_entropy, hinge, softmax_cross_entropy
 from cnndsl.support.registry import Registry
 from cnndsl.support.suggest import nearest
 
-
 HEADS = Clause("aux", Takes.NUMBER, low=0.0, doc="what the loss of an auxiliary head counts")
 """A setting of every loss: the further outputs of a network are heads that only training uses, and
 their losses are added, each times this number (Szegedy et al., 2015, section 5)."""

@@ -6,8 +6,8 @@ import pytest
 
 from cnndsl.passes import pipelines
 from tests.cli.runner import run, run_json
-from tests.zoo.networks import LIGHT
 from tests.cli.test_comparison import Spoiled, put_tanh_for_relu
+from tests.zoo.networks import LIGHT
 
 SMALL = "input [6x6x2]\nconv 3 3x3 -> bn -> relu -> fc 4 -> softmax\n"
 

@@ -7,7 +7,7 @@ from tests.cli.runner import run, run_json
 
 
 def test_list(golden: Callable[[str], None]) -> None:
-    golden(run("zoo", "list", "*lenet*").out)
+    golden(run("zoo", "list", "le*").out)
 
 
 def test_zoo_alone_lists() -> None:
@@ -16,7 +16,7 @@ def test_zoo_alone_lists() -> None:
 
 
 def test_patterns() -> None:
-    names = [row["name"] for row in run_json("zoo", "list", "*L?N*T*")["programs"]]
+    names = [row["name"] for row in run_json("zoo", "list", "L?N*T*")["programs"]]
     assert names == ["lenet", "lenet28"]
     assert run_json("zoo", "list", "lenet.cnn")["programs"][0]["params"] == 61_706
     empty = run("zoo", "list", "unheard*")
@@ -25,7 +25,7 @@ def test_patterns() -> None:
 
 
 def test_table(golden: Callable[[str], None]) -> None:
-    rows = run("zoo", "list", "*lenet*", "--table").out
+    rows = run("zoo", "list", "le*", "--table").out
     golden(rows)
     whole = run("zoo", "--table").out
     assert set(rows.splitlines()) < set(whole.splitlines())

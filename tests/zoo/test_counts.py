@@ -106,9 +106,7 @@ def test_parameters_are_those_of_the_source(variant: Variant) -> None:
 
 @pytest.mark.parametrize(("program", "choice"), MACS)
 def test_operations_are_those_of_the_lectures(program: str, choice: str) -> None:
-    (variant,) = (
-        v for v in VARIANTS if v.program == program and choice in v.params.values()
-    )
+    (variant,) = (v for v in VARIANTS if v.program == program and choice in v.params.values())
     assert analyse(network_of(variant)).macs == MACS[program, choice]
 
 
