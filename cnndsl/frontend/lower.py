@@ -145,12 +145,13 @@ def _add_loss(
     target = b.emit(input_, attrs=InputAttrs(kind), name=TARGET)
     try:
         total = loss.emit(b, result, target, given)
+        share = float(weight) if isinstance(weight, int | float) else 0.0
         for head in heads:
             aside, layer = _compared(network, values, loss, head)
             if b.type_of(aside) != b.type_of(result):
                 raise _other_head(network, last, head)
             b.origin = Origin(layer.span if layer is not None else None, "lower", NodeId("loss"))
-            scale = emit_scalar(b, float(weight or 0.0), total)
+            scale = emit_scalar(b, share, total)
             total = b.emit(add, total, b.emit(mul, loss.emit(b, aside, target, given), scale))
     except LayerError as problem:
         raise _complaint(problem) from None

@@ -1,4 +1,4 @@
-"""Layers that give numbers another shape: flatten, reshape, pad, crop, shuffle, the empty branch."""
+"""Layers that only move numbers: flatten, reshape, pad, crop, shuffle, the empty branch."""
 
 from __future__ import annotations
 
