@@ -120,6 +120,8 @@ class Naming(Chains):
                             helps=("an input is `input [32x32x3]` or `input name [32x32x3]`",),
                         )
                     )
+        if index is None and env.visit is not None and env.visit.fed:
+            return name, None
         if index is None:
             raise DiagnosticError(
                 error(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.closeness import is_close, near
+from cnndsl.frontend.closeness import instead, is_close, near
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.sections import Setting
@@ -146,6 +146,7 @@ def _line(line: ast.Line, evaluator: Evaluator, known: Sequence[str], title: str
                 f"`{title}` has no line `{key}`",
                 line.label.span,
                 label=f"did you mean `{close[0]}`?" if asked else "",
+                fixes=instead(line.label.span, close[0] if asked else ""),
                 notes=(f"its lines are: {', '.join(known)}",),
             )
         )

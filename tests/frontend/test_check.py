@@ -48,6 +48,28 @@ def test_parameters_are_checked_too() -> None:
     assert check("param n in [1, 2]\ninput [8]\nfc n", params={"n": "3"})[0].code == "E0501"
 
 
+@pytest.mark.parametrize(
+    ("text", "fixed"),
+    [
+        ("input [8]\nrleu - fc 2", "input [8]\nrelu - fc 2"),
+        ("input [8x8x3]\nconv 8 3x3 strid 2", "input [8x8x3]\nconv 8 3x3 stride 2"),
+        ("input [8]\nabc: relu\nadd acb", "input [8]\nabc: relu\nadd abc"),
+        ("let width = 4\ninput [8]\nfc(widht)", "let width = 4\ninput [8]\nfc(width)"),
+        ("input [8]\nfc 2\ntrain { bacth: 3 }", "input [8]\nfc 2\ntrain { batch: 3 }"),
+        ("input [8]\nfc(rond(2.4))", "input [8]\nfc(round(2.4))"),
+    ],
+)
+def test_suggestions_are_edits_too(text: str, fixed: str) -> None:
+    (found,) = check(text)
+    (fix,) = found.fixes
+    lines = text.split("\n")
+    line = lines[fix.span.line - 1]
+    lines[fix.span.line - 1] = (
+        line[: fix.span.column - 1] + fix.text + line[fix.span.end_column - 1 :]
+    )
+    assert "\n".join(lines) == fixed
+
+
 def mutated(rng: random.Random) -> str:
     """Change a few tokens of a program: replace, delete, insert, swap, repeat."""
     tokens = TOKEN.findall(rng.choice(TEXTS))

@@ -149,3 +149,8 @@ def test_arguments_of_files_are_checked(tmp_path: Path) -> None:
     for wrong, code in (("n=3", "E0501"), ("m=1", "E0211"), ("v=C", "E0208"), ("1, A, 3", "E0211")):
         found = refused(tmp_path, text.replace("n=2, v=B", wrong), t=template)
         assert [d.code for d in found] == [code]
+
+
+def test_imports_stand_at_the_top(tmp_path: Path) -> None:
+    found = refused(tmp_path, 'input [8]\nrepeat 2 { import "a.cnn" as a }\nfc 2', a=NET)
+    assert [d.code for d in found] == ["E0213"]

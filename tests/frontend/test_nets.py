@@ -62,6 +62,11 @@ def test_a_net_reads_its_inputs_in_order() -> None:
     assert names(alone) == ["concat1"]
 
 
+def test_an_input_that_is_fed_needs_no_size() -> None:
+    network = built("net D { input x\nfrom x - fc 2 }\ninput [7]\nD").network
+    assert network["D.fc1"].input_sizes == ((7,),)
+
+
 def test_too_many_streams_for_a_net() -> None:
     text = "net D { input x [8]\nfc 2 }\ninput a [8]\n(from a | from a) - D"
     assert codes(text) == ["E0401"]
