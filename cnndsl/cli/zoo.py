@@ -191,7 +191,11 @@ def _record(member: Member) -> dict[str, object]:
 
 
 def _markdown(found: list[Member]) -> str:
-    lines = ["| program | input | parameters | multiply-adds |", "| --- | --- | ---: | ---: |"]
+    lines = [
+        "| program | input | parameters | multiply-adds | what |",
+        "| --- | --- | ---: | ---: | --- |",
+    ]
     for m in found:
-        lines.append(f"| `{m.name}` | {m.size} | {m.analysis.params:,} | {m.analysis.macs:,} |")
+        counts = f"{m.analysis.params:,} | {m.analysis.macs:,}"
+        lines.append(f"| `{m.name}` | {m.size} | {counts} | {m.title} |")
     return "\n".join(lines)

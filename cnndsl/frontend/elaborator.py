@@ -75,6 +75,8 @@ class Elaborator(Endings):
         self._complete(frame)
         networks = self._stand_alone(whole)
         chosen = self._chosen(whole, networks)
+        if chosen is not None and not _builds(frame) and not (self.reports.errors or self.missing):
+            self.judge(frame.builder, measured=chosen.frame)
         train, data = self._read_sections(chosen or whole)
         self.report_missing()
         network = None
@@ -123,12 +125,14 @@ class Elaborator(Endings):
     def _complete(self, frame: Frame, outer: Frame | None = None) -> None:
         """Freeze and judge what is complete; nothing is judged when layers are missing.
 
-        `outer` is the program around a net: it may freeze layers of the net by name.
+        `outer` is the program around a net: it may freeze layers of the net by name. What a program
+        that only defines nets asserts is about the chosen one, and is judged when it is known.
         """
         if self.reports.errors or self.missing:
             return
         self.act(frame, outer)
-        self.judge(frame.builder)
+        if outer is not None or _builds(frame):
+            self.judge(frame.builder)
 
     # -------------------------------------------------------------- nets by themselves
 
@@ -191,7 +195,7 @@ class Elaborator(Endings):
                 message = f"there is no net called `{names[1].text}` to train"
                 self.reports.add(error("E0210", message, names[1].span))
             return None
-        if whole.frame.records or whole.frame.builder.entries:
+        if _builds(whole.frame):
             return whole
         if networks:
             return list(networks.values())[-1]
@@ -331,6 +335,11 @@ class Elaborator(Endings):
             return made
         empty = ast.Words((nets[-1].node.name,), span=nets[-1].node.name.span)
         return self.run_callee(nets[-1], (), empty, env, flow)
+
+
+def _builds(frame: Frame) -> bool:
+    """Tell whether a program has a chain of its own, not only nets."""
+    return bool(frame.records or frame.builder.entries)
 
 
 def _sections(program: ast.Program) -> list[ast.Section]:

@@ -21,13 +21,16 @@ MOST_LAYERS = 8
 class Endings(Statements):
     """Judges assertions."""
 
-    def judge(self, builder: NetworkBuilder) -> None:
-        """Judge every assertion of a complete network; reports E0503."""
+    def judge(self, builder: NetworkBuilder, *, measured: Frame | None = None) -> None:
+        """Judge every assertion of a complete network; reports E0503.
+
+        Assertions are about the layers around them, or about those of `measured`.
+        """
         for claimed in self.claimed:
             if claimed.env.frame.builder is not builder:
                 continue
             try:
-                found = self._judged(claimed)
+                found = self._judged(claimed, measured or claimed.env.frame)
             except TooLargeError:
                 raise
             except DiagnosticError as problem:
@@ -38,9 +41,9 @@ class Endings(Statements):
                 if found is not None:
                     self.reports.add(found)
 
-    def _judged(self, claimed: Claimed) -> Diagnostic | None:
+    def _judged(self, claimed: Claimed, frame: Frame) -> Diagnostic | None:
         node, env = claimed.node, claimed.env
-        special = measures(env.frame)
+        special = measures(frame)
         if self.evaluator(env, claimed.flow, special=special).truth(node.test):
             return None
         if env.dropped(node.span):
@@ -50,7 +53,7 @@ class Endings(Statements):
         text = source.cut(node.test.span) if source is not None else "this"
         notes = []
         if {"params", "weights"} & set(used):
-            notes.append(_largest(env.frame))
+            notes.append(_largest(frame))
         return error(
             "E0503",
             node.message.value if node.message is not None else f"`{text}` does not hold",

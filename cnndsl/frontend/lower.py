@@ -7,14 +7,25 @@ from collections.abc import Mapping
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph, NodeId, Origin, Value
 from cnndsl.ir.types import DType, TensorType
-from cnndsl.layers.base import LayerContext, LayerError, RandomState, SettingValue, batched
-from cnndsl.layers.losses import Loss, find_loss
+from cnndsl.layers.base import (
+    LayerContext,
+    LayerError,
+    RandomState,
+    SettingValue,
+    batched,
+    show_size,
+)
+from cnndsl.layers.losses import HEADS, Loss, find_loss
 from cnndsl.layers.network import Layer, Network
+from cnndsl.ops.elementwise import add, emit_scalar, mul
 from cnndsl.ops.structural import InputAttrs, input_
 from cnndsl.support.diagnostics import DiagnosticError, error
 
 TARGET = "target"
 """The input that the loss compares the output with."""
+
+SCORED = "output"
+"""The output that a graph with a loss has under this name, whatever the program calls it."""
 
 RANDOM_KEY = "random.key"
 """The input with the seed of a run, i64[]; only in training graphs that draw numbers."""
@@ -41,7 +52,8 @@ def lower(
     outputs. A training graph drops out, normalises by the batch, and reads "random.key" and
     "random.step" (i64[]) if a layer draws numbers. With `loss` there is one more input, "target",
     and one more output, "loss", a scalar; a last layer that the loss contains (the softmax of a
-    cross-entropy) is left out on its way. Raises `DiagnosticError` E0404, E0730 or E0209.
+    cross-entropy) is left out on its way. The scores that the loss looks at are then the output
+    "output" too. Raises `DiagnosticError` E0404, E0730 or E0209.
     """
     graph = Graph(network.name)
     b = Builder(graph)
@@ -115,7 +127,9 @@ def _add_loss(
     loss: Loss,
     settings: Mapping[str, SettingValue] | None,
 ) -> None:
-    last = _scored(network)
+    given = settings or {}
+    weight = given.get(HEADS.name)
+    last, *heads = _scored(network, heads=weight is not None)
     taken = next((s for s in network.inputs if s.name == TARGET), None)
     if taken is not None:
         raise DiagnosticError(
@@ -125,30 +139,62 @@ def _add_loss(
                 taken.span,
             )
         )
-    result = values[network.outputs[last]]
-    layer = _layer(network, network.outputs[last])
-    if layer is not None and layer.kind in loss.folds:
-        result = values[layer.inputs[0]]
+    result, layer = _compared(network, values, loss, last)
     b.origin = Origin(layer.span if layer is not None else None, "lower", NodeId("loss"))
     kind = loss.target_type(b.type_of(result))
     target = b.emit(input_, attrs=InputAttrs(kind), name=TARGET)
     try:
-        b.graph.outputs["loss"] = loss.emit(b, result, target, settings)
+        total = loss.emit(b, result, target, given)
+        share = float(weight) if isinstance(weight, int | float) else 0.0
+        for head in heads:
+            aside, layer = _compared(network, values, loss, head)
+            if b.type_of(aside) != b.type_of(result):
+                raise _other_head(network, last, head)
+            b.origin = Origin(layer.span if layer is not None else None, "lower", NodeId("loss"))
+            scale = emit_scalar(b, share, total)
+            total = b.emit(add, total, b.emit(mul, loss.emit(b, aside, target, given), scale))
     except LayerError as problem:
         raise _complaint(problem) from None
+    b.graph.outputs.setdefault(SCORED, values[network.outputs[last]])
+    b.graph.outputs["loss"] = total
 
 
-def _scored(network: Network) -> str:
-    """Give the output that the loss looks at."""
-    if "output" in network.outputs:
-        return "output"
-    if len(network.outputs) == 1:
-        return next(iter(network.outputs))
+def _compared(
+    network: Network, values: Mapping[str, Value], loss: Loss, output: str
+) -> tuple[Value, Layer | None]:
+    """Give what the loss compares with its target, and the layer that gives the output."""
+    layer = _layer(network, network.outputs[output])
+    if layer is not None and layer.kind in loss.folds:
+        return values[layer.inputs[0]], layer
+    return values[network.outputs[output]], layer
+
+
+def _scored(network: Network, *, heads: bool) -> list[str]:
+    """Give the outputs that the loss looks at: the scores, then auxiliary heads if they count."""
+    if SCORED in network.outputs:
+        return [SCORED, *(name for name in network.outputs if name != SCORED and heads)]
+    if len(network.outputs) == 1 or heads:
+        return list(network.outputs)
     raise DiagnosticError(
         error(
             "E0404",
             f"`{network.name}` gives {', '.join(network.outputs)}, and a loss looks at one output",
-            helps=("leave one `output`",),
+            helps=(
+                "leave one `output`",
+                "if the others are auxiliary heads, `loss: crossentropy(aux=0.3)` adds 0.3 times "
+                "the loss of each",
+            ),
+        )
+    )
+
+
+def _other_head(network: Network, last: str, head: str) -> DiagnosticError:
+    sizes = [show_size(network.size_of(network.outputs[name])) for name in (last, head)]
+    return DiagnosticError(
+        error(
+            "E0404",
+            f"`{last}` is {sizes[0]} and `{head}` is {sizes[1]}, and one loss looks at both",
+            helps=("an auxiliary head gives scores like those of the first output",),
         )
     )
 

@@ -32,6 +32,10 @@ from cnndsl.ops.loss import cross_entropy, hinge, softmax_cross_entropy
 from cnndsl.support.registry import Registry
 from cnndsl.support.suggest import nearest
 
+HEADS = Clause("aux", Takes.NUMBER, low=0.0, doc="what the loss of an auxiliary head counts")
+"""A setting of every loss: the further outputs of a network are heads that only training uses, and
+their losses are added, each times this number (Szegedy et al., 2015, section 5)."""
+
 
 class Target(Enum):
     """What a loss compares the output with."""
@@ -65,7 +69,7 @@ class Loss:
     """Kinds of last layers that it contains: the loss takes what such a layer reads, which is
     exact where their own result would round to 0 or 1."""
     clauses: tuple[Clause, ...] = ()
-    """Its settings."""
+    """Its settings, but for `HEADS`, which all losses have."""
 
     def target_type(self, output: TensorType) -> TensorType:
         """Give the type of the target for an output [N,C] or [N,C,H,W]."""
@@ -77,7 +81,7 @@ class Loss:
         """Fill in the settings that were not given; `LayerError` E0204 or E0207 for a wrong one."""
         usual = {c.name: c.default for c in self.clauses if c.default is not None}
         settings = {**usual, **given}
-        check_settings(self.name, self.clauses, settings)
+        check_settings(self.name, (*self.clauses, HEADS), settings)
         return settings
 
     def emit(

@@ -1,4 +1,4 @@
-"""Layers that give numbers another shape: flatten, reshape, pad, crop, and the empty branch."""
+"""Layers that only move numbers: flatten, reshape, pad, crop, shuffle, the empty branch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cnndsl.layers.base import (
 )
 from cnndsl.layers.conv import image
 from cnndsl.ops.pad import PadAttrs, pad
-from cnndsl.ops.shape import SliceAttrs, emit_reshape, slice_
+from cnndsl.ops.shape import SliceAttrs, TransposeAttrs, emit_reshape, slice_, transpose
 
 
 @define_layer
@@ -215,6 +215,52 @@ class Crop(LayerKind):
         """Emit one `slice`."""
         top, bottom, left, right = spec.margin("amount")
         return emit_crop(ctx, inputs[0], (top, bottom, left, right))
+
+
+@define_layer
+class Shuffle(LayerKind):
+    """Channel shuffle: the channels dealt out in turn, `shuffle 3` (Zhang et al., 2018).
+
+    Of `groups` groups of channels the first of each come first, then the second of each: behind a
+    convolution in groups every group of the next one sees all of them.
+    """
+
+    name = "shuffle"
+    names = ("channel shuffle", "shuffle channels", "channelshuffle")
+    clauses: ClassVar[tuple[Clause, ...]] = (
+        Clause("groups", Takes.COUNT, doc="groups of channels that are dealt out", required=True,
+               names=("group",)),
+    )  # fmt: skip
+    order = ("groups",)
+    counted = False
+
+    def output(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> Hwc:
+        """Give the size of the input; the groups must divide the channels."""
+        channels, groups = inputs[0][-1], spec.count("groups")
+        if channels % groups:
+            raise LayerError(
+                "E0308",
+                f"{channels} channels do not divide into {groups} groups",
+                at="groups",
+                label=f"{channels}/{groups} = {channels / groups:.2f}",
+                notes=[f"the input here is {show_size(inputs[0])}"],
+            )
+        return inputs[0]
+
+    def formula(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> str:
+        """Write the division, `240 = 3 groups of 80`."""
+        channels, groups = inputs[0][-1], spec.count("groups")
+        return f"{channels} = {groups} groups of {channels // groups}"
+
+    def emit(self, ctx: LayerContext, spec: LayerSpec, *inputs: Value) -> Value:
+        """Emit `reshape` to [N, groups, channels/groups, ...], `transpose`, and `reshape` back."""
+        (x,) = inputs
+        batch, channels, *rest = ctx.b.type_of(x).shape
+        groups = spec.count("groups")
+        apart = emit_reshape(ctx.b, x, (batch, groups, channels // groups, *rest))
+        order = TransposeAttrs((0, 2, 1, *range(3, 3 + len(rest))))
+        dealt = ctx.b.emit(transpose, apart, attrs=order, name=ctx.name)
+        return emit_reshape(ctx.b, dealt, (batch, channels, *rest))
 
 
 def emit_crop(ctx: LayerContext, x: Value, margin: tuple[int, int, int, int]) -> Value:

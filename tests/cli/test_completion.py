@@ -33,7 +33,7 @@ def test_commands_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_programs_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "lenet.cnn" in complete(monkeypatch, "cnndsl summary le")
     assert "lenet.cnn" in complete(monkeypatch, "cnndsl check slide le")
-    assert complete(monkeypatch, "cnndsl zoo path le") == ["lenet"]
+    assert complete(monkeypatch, "cnndsl zoo path le") == ["lenet", "lenet28"]
 
 
 def test_passes_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:

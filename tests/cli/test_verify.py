@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cnndsl.frontend.find import zoo_programs
 from cnndsl.passes import pipelines
 from tests.cli.runner import run, run_json
 from tests.cli.test_comparison import Spoiled, put_tanh_for_relu
+from tests.zoo.networks import LIGHT
 
 SMALL = "input [6x6x2]\nconv 3 3x3 -> bn -> relu -> fc 4 -> softmax\n"
 
@@ -64,6 +64,6 @@ def test_zoo_agrees(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(zoo_programs()))
+@pytest.mark.parametrize("name", LIGHT)
 def test_zoo_agrees_in_training_too(name: str) -> None:
     assert run_json("verify", name, "--train")["ok"] is True

@@ -51,6 +51,8 @@ CASES: list[tuple[str, Mapping[str, SettingValue], tuple[Hwc, ...]]] = [
     ("pad", {"amount": 2}, (IMAGE,)),
     ("pad", {"amount": (1, 2), "reflect": True}, (IMAGE,)),
     ("pad", {"amount": (0, 3, 1, 0), "edge": True}, (IMAGE,)),
+    ("shuffle", {"groups": 2}, (IMAGE,)),
+    ("shuffle", {"groups": 3}, ((9,),)),
     ("crop", {"amount": 1}, (IMAGE,)),
     ("crop", {"amount": 0}, (IMAGE,)),
     ("add", {}, (IMAGE, IMAGE, IMAGE)),

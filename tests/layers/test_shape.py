@@ -118,3 +118,27 @@ def test_identity_is_the_input(bench: Bench) -> None:
     made = bench.emit("id", {}, (4, 3, 2))
     assert made.graph[made.value].op.name == "input"
     assert made.size == (4, 3, 2)
+
+
+def test_shuffle_deals_the_channels_out(bench: Bench) -> None:
+    x = np.arange(3 * 6 * 2, dtype=np.float32).reshape(3, 6, 2, 1)
+    made = bench.emit("shuffle", {"groups": 3}, (2, 1, 6))
+    assert made.size == (2, 1, 6)
+    np.testing.assert_array_equal(made.run(x), x[:, [0, 2, 4, 1, 3, 5]])
+    undone = bench.emit("shuffle", {"groups": 2}, (2, 1, 6))
+    np.testing.assert_array_equal(undone.run(made.run(x)), x)
+    np.testing.assert_array_equal(bench.emit("shuffle", {"groups": 1}, (2, 1, 6)).run(x), x)
+
+
+def test_shuffle_of_a_vector(bench: Bench) -> None:
+    x = np.arange(3 * 4, dtype=np.float32).reshape(3, 4)
+    np.testing.assert_array_equal(
+        bench.emit("shuffle", {"groups": 2}, (4,)).run(x), x[:, [0, 2, 1, 3]]
+    )
+    assert bench.formula("shuffle", {"groups": 3}, (28, 28, 240)) == "240 = 3 groups of 80"
+
+
+def test_a_shuffle_whose_groups_do_not_divide(bench: Bench) -> None:
+    with pytest.raises(LayerError) as caught:
+        bench.output("shuffle", {"groups": 4}, (2, 1, 6))
+    assert (caught.value.code, caught.value.label) == ("E0308", "6/4 = 1.50")

@@ -21,6 +21,9 @@ from cnndsl.train.step import RATE
 
 ZOO: Mapping[str, Path] = {path.stem: path for path in sorted(resource_dir("zoo").glob("*.cnn"))}
 
+LIGHT = ("convnetjs_cifar10", "keras_mnist", "lenet", "lenet28", "mlp", "slide")
+"""Programs of the zoo that take milliseconds an image, at the size they have."""
+
 RESIDUAL = """
 default conv: half, floor, nobias
 

@@ -23,10 +23,10 @@ from cnndsl.ops.rules import Array
 from cnndsl.passes.base import Pass
 from cnndsl.passes.pipelines import INFER, TRAIN
 from cnndsl.plan.memory import make_plan
-from tests.zoo.networks import SMALL, ZOO, Subject, feeds, worn_state
+from tests.zoo.networks import LIGHT, SMALL, Subject, feeds, worn_state
 
 BOUNDS = {DType.F64: 1e-10, DType.F32: 1e-4}
-EVERY = [*ZOO, *SMALL]
+EVERY = [*LIGHT, *SMALL]
 
 
 def subsets(pipeline: tuple[Pass, ...]) -> Iterator[tuple[str, tuple[Pass, ...]]]:
