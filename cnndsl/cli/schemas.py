@@ -138,6 +138,24 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
         text=STRING,
     ),
+    "draw": record(
+        name=STRING,
+        format={"enum": ["svg", "png", "dot", "mmd"]},
+        file=optional(STRING),
+        boxes=array(
+            record(
+                name=STRING,
+                layers=array(STRING),
+                words=array(STRING),
+                inputs=array(STRING),
+                sizes=array(SIZE),
+                copies=COUNT,
+                params=COUNT,
+                macs=COUNT,
+            )
+        ),
+        text=optional(STRING),
+    ),
     "fmt": record(files=array(record(file=STRING, changed=FLAG, text=STRING))),
     "ir": record(
         name=STRING,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
@@ -84,6 +85,13 @@ class Instance:
     """Its arguments, written out."""
     outer: Instance | None = None
     """The use around it."""
+    number: int = 0
+    """No other use in the elaboration has it."""
+
+    @property
+    def nest(self) -> tuple[Instance, ...]:
+        """The uses around it and itself, outermost first."""
+        return (*(self.outer.nest if self.outer is not None else ()), self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +142,12 @@ class Env:
     @property
     def path(self) -> tuple[str, ...]:
         """The blocks around it, outermost first."""
-        found: list[str] = []
-        instance = self.instance
-        while instance is not None:
-            found.append(instance.text)
-            instance = instance.outer
-        return tuple(reversed(found))
+        return tuple(use.text for use in self.instances)
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """The uses of blocks around it, outermost first."""
+        return self.instance.nest if self.instance else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +339,7 @@ class Core(ABC):
                     f"blocks, nets and groups are nested more than "
                     f"{self.limits.instance_depth} deep here",
                     span,
-                    notes=tuple(f"{a} uses {b}" for a, b in _last_pairs(env.path)),
+                    notes=tuple(f"{a} uses {b}" for a, b in pairwise(env.path[-4:])),
                 )
             )
 
@@ -380,16 +388,10 @@ def _holds(outer: Span, inner: Span) -> bool:
     ) <= (outer.end_line, outer.end_column)
 
 
-def _last_pairs(path: tuple[str, ...]) -> list[tuple[str, str]]:
-    return list(zip(path[-4:], path[-3:], strict=False))
-
-
 def _no_shape(flow: Flow, env: Env) -> DiagnosticError:
     count = len(flow.streams)
-    message = "`shape` has no value where no stream arrives"
-    if count > 1:
-        message = f"`shape` has no value where {count} streams arrive"
-    return DiagnosticError(error("E0208", message, flow.span))
+    arriving = f"{count} streams arrive" if count > 1 else "no stream arrives"
+    return DiagnosticError(error("E0208", f"`shape` has no value where {arriving}", flow.span))
 
 
 def layer_of(stream: Stream) -> Record | None:
