@@ -10,7 +10,7 @@ from itertools import pairwise
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import Here
-from cnndsl.frontend.records import Frame, Record, TooLargeError
+from cnndsl.frontend.records import Frame, TooLargeError
 from cnndsl.frontend.scope import BROKEN, Flow, HeldError, LaterError, NetDef, Scope, Stream
 from cnndsl.frontend.values import Callee, ShapeValue, Value
 from cnndsl.layers.base import SettingValue
@@ -206,15 +206,11 @@ class Core(ABC):
     # -------------------------------------------------------------- the parts
 
     @abstractmethod
-    def run_statements(
-        self, statements: Sequence[ast.Statement], env: Env, flow: Flow
-    ) -> Flow:
+    def run_statements(self, statements: Sequence[ast.Statement], env: Env, flow: Flow) -> Flow:
         """Elaborate the statements of a body from top to bottom."""
 
     @abstractmethod
-    def run_chain(
-        self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None
-    ) -> Flow:
+    def run_chain(self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None) -> Flow:
         """Elaborate a chain; `name` is the label of its line."""
 
     @abstractmethod
@@ -268,9 +264,7 @@ class Core(ABC):
         """End the namespace here if this is what it is cut behind."""
 
     @abstractmethod
-    def label(
-        self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env
-    ) -> None:
+    def label(self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env) -> None:
         """Name a stream."""
 
     # -------------------------------------------------------------- shared services
@@ -392,8 +386,3 @@ def _no_shape(flow: Flow, env: Env) -> DiagnosticError:
     count = len(flow.streams)
     arriving = f"{count} streams arrive" if count > 1 else "no stream arrives"
     return DiagnosticError(error("E0208", f"`shape` has no value where {arriving}", flow.span))
-
-
-def layer_of(stream: Stream) -> Record | None:
-    """Give the layer that a stream comes from, if it is no input."""
-    return stream.source if isinstance(stream.source, Record) else None

@@ -78,17 +78,16 @@ class Layering(Core):
         except LayerError as problem:
             raise layer_error(problem, reading, reading.head) from None
         before = self._brought(reading, settings, env, streams, span)
-        request = Request(
-            reading.kind, settings, dict(reading.spans), span, words.span, label
-        )
+        request = Request(reading.kind, settings, dict(reading.spans), span, words.span, label)
         made = self._build(request, env, before or tuple(streams), reading)
         main = made.streams[0].source
         if activation is not None:
             made = self._activate(activation, env, made, span)
         for shape in reading.shapes:
             self.expect(made, shape, env)
-        if label is None and isinstance(main, Record):
-            self.stop_at(env, main.name.removeprefix(env.frame.prefix), made)
+        for source in (main, made.streams[0].source):
+            if isinstance(source, Record) and not source.labelled:
+                self.stop_at(env, source.name.removeprefix(env.frame.prefix), made)
         return made
 
     def _read(
@@ -154,7 +153,8 @@ class Layering(Core):
         """Build the layers that the words bring in front; gives what they make."""
         brings = list(reading.kind.brings(settings))
         because = ""
-        if not brings and reading.kind.name in SCORES and _needs_scores(streams[0]):
+        scores = reading.kind.name in SCORES
+        if not brings and scores and _needs_scores(streams[0]):
             brings = [("fc", {"neurons": self.classes(env, span)})]
             because = f"no layer before `{reading.kind.name}` gives one number for each class: "
         made = tuple(streams)
@@ -254,10 +254,13 @@ class Layering(Core):
 
 
 def _needs_scores(stream: Stream) -> bool:
-    """Tell whether what arrives cannot be class scores: a hidden activation or a pooled image."""
+    """Tell whether shorthand arrives that cannot be class scores: `FC-RELU`, or a bare `POOL`."""
     source = stream.source
     if not isinstance(source, Record):
         return False
-    kind = source.spec.kind
-    hidden = kind.activation and kind.name not in SCORES and len(source.size) == 1
-    return hidden or (kind.name in ("maxpool", "avgpool") and len(source.size) == 3)
+    if source.spec.kind.name in ("maxpool", "avgpool"):
+        return "window" not in source.spec.spans
+    before = source.inputs[0] if source.inputs else None
+    if not source.spec.kind.activation or not isinstance(before, Record):
+        return False
+    return before.spec.kind.name == "fc" and "neurons" not in before.spec.spans

@@ -144,9 +144,7 @@ class Lines(Instances):
 
     # -------------------------------------------------------------- claims
 
-    def _claims(
-        self, line: ast.Line, flow: Flow, env: Env, records: list[Record]
-    ) -> None:
+    def _claims(self, line: ast.Line, flow: Flow, env: Env, records: list[Record]) -> None:
         for claim in line.claims:
             key = claim.key.text.casefold()
             if key == "memory":

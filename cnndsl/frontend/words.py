@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.heads import FILLERS, LayerHead, find_head
-from cnndsl.frontend.here import Here
+from cnndsl.frontend.here import Here, no_stream
 from cnndsl.frontend.readings import Reading, read_setting
-from cnndsl.frontend.strangers import refuse_later, stranger, stranger_stream
+from cnndsl.frontend.strangers import refuse_later, stranger
 from cnndsl.frontend.values import SizeValue, Symbol, Value, kind_of
 from cnndsl.layers.base import Clause, LayerError, LayerKind, Takes, find_layer
 from cnndsl.support.diagnostics import DiagnosticError, error
@@ -109,7 +109,7 @@ class WordReader:
             self.at += 1
             return
         if self._takes_stream():
-            raise stranger_stream(self.here, item)
+            raise no_stream(self.here, item.text, item)
         raise stranger(self.here, self.reading, self.items[self.at :])
 
     def _texts(self) -> list[str]:

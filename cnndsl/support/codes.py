@@ -125,4 +125,5 @@ CODES: dict[str, str] = {
     "N0005": "a number of classes that is not said",
     "N0006": "assertions dropped behind a change",
     # --- W warnings
+    "W0201": "a definition that hides a layer",
 }

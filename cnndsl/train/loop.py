@@ -147,7 +147,7 @@ class Trainer:
         """
         self._steps = steps
         self._step = steps(progress.epoch)
-        self._step.load_state(state)
+        self._step.load_state(self._fitted(state, seed=progress.seed))
         self._scorers = scorers
         self._data = data
         self._options = options
@@ -171,6 +171,8 @@ class Trainer:
         the state cannot be saved.
         """
         options, progress = self._options, self.progress
+        if self._folder is not None and not self._folder.last.exists():
+            self.save()  # a run that is killed in its first epoch can be resumed as well
         while progress.epoch < options.epochs:
             if options.patience is not None and progress.waited >= options.patience:
                 break
@@ -228,12 +230,23 @@ class Trainer:
         """Take up the epoch's own executable; state that only it has begins as it is drawn."""
         step = self._steps(self.progress.epoch)
         if step is not self._step:
-            state = {
-                **initial_state(step.plan.graph, self.progress.seed),
-                **self._step.read_state(),
-            }
-            step.load_state({name: state[name] for name in step.parameters})
-            self._step = step
+            state, self._step = self._step.read_state(), step
+            step.load_state(self._fitted(state, seed=self.progress.seed))
+
+    def _fitted(self, state: Mapping[str, Array], *, seed: int) -> State:
+        """Give a state in which the optimizer's arrays are those of this epoch's executable.
+
+        Where other layers are frozen, there are others: in the epoch before, or in a checkpoint
+        made at its end. What is new begins as it is drawn.
+        """
+        drawn = initial_state(self._step.plan.graph, seed)
+        fresh = {name: array for name, array in drawn.items() if name.startswith(STATE_PREFIX)}
+        kept = {
+            name: array
+            for name, array in state.items()
+            if name in drawn or not name.startswith(STATE_PREFIX)
+        }
+        return {**fresh, **kept}
 
     def _close_epoch(self, tally: Tally, seconds: float) -> None:
         progress, options = self.progress, self._options
