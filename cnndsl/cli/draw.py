@@ -103,9 +103,7 @@ def rendered(scene: Scene, style: Style, form: str) -> bytes:
     return to_png(svg) if form == "png" else svg.encode()
 
 
-def record(
-    scene: Scene, form: str, output: Path | None, text: str | None
-) -> dict[str, object]:
+def record(scene: Scene, form: str, output: Path | None, text: str | None) -> dict[str, object]:
     """Give what is drawn as JSON values; `text` is the picture if it went to no file."""
     return {
         "name": scene.name,

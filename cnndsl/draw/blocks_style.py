@@ -164,9 +164,7 @@ class _Artist:
         begin = left + (part.width + solid.thick + solid.over) / 2
         canvas.path(move(begin, axis) + straight(left + part.width, axis), stroke=EDGE, line=1.3)
 
-    def _draw_box(
-        self, canvas: Canvas, part: Sized, box: Box, left: float, axis: float
-    ) -> None:
+    def _draw_box(self, canvas: Canvas, part: Sized, box: Box, left: float, axis: float) -> None:
         solid = self.solid(_size_of(box))
         colours = paint(box.kind)
         wide = solid.thick + solid.over

@@ -63,9 +63,10 @@ def _nest(leaves: Sequence[_Leaf], depth: int) -> tuple[_Leaf | _Nest, ...]:
             start += 1
             continue
         end = start
-        while end < len(leaves) and leaves[end].path[depth : depth + 1] == leaf.path[
-            depth : depth + 1
-        ]:
+        while (
+            end < len(leaves)
+            and leaves[end].path[depth : depth + 1] == leaf.path[depth : depth + 1]
+        ):
             end += 1
         found.append(_Nest(leaf.path[depth][0], _nest(leaves[start:end], depth + 1)))
         start = end

@@ -134,9 +134,7 @@ def _draw_box(canvas: Canvas, part: Sized, box: Box, left: float, top: float) ->
         if not bare:
             _draw_head(canvas, box, left, top, width)
             y += HEAD
-        canvas.text(
-            middle, y + (16 if bare else 13), box.strips[0].words, size=WORDS, bold=True
-        )
+        canvas.text(middle, y + (16 if bare else 13), box.strips[0].words, size=WORDS, bold=True)
         y += STRIP
         for index, strip in enumerate(box.strips[1:], 2):
             last = index == len(box.strips)
@@ -166,14 +164,10 @@ def _draw_head(canvas: Canvas, box: Box, left: float, top: float, width: float) 
 def _draw_badge(canvas: Canvas, copies: int, right: float, top: float, colour: str) -> None:
     width = _badge_width(copies)
     canvas.rect(right - width - 4, top + 3, width, 13, radius=6.5, fill=colour)
-    canvas.text(
-        right - 4 - width / 2, top + 13, f"×{copies}", size=NAME, bold=True, fill="#ffffff"
-    )
+    canvas.text(right - 4 - width / 2, top + 13, f"×{copies}", size=NAME, bold=True, fill="#ffffff")
 
 
-def _draw_cluster(
-    canvas: Canvas, part: Sized, cluster: Cluster, left: float, top: float
-) -> None:
+def _draw_cluster(canvas: Canvas, part: Sized, cluster: Cluster, left: float, top: float) -> None:
     assert part.inner is not None
     colour = BLOCK.stroke
     for copy in range(min(cluster.copies - 1, 2), 0, -1):

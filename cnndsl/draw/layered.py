@@ -70,23 +70,25 @@ def lay_out(
     Nodes come in an order in which sources stand before targets, and branches that were written
     first stand first. Two `tied` nodes share an axis where that is possible.
     """
+    if not nodes:
+        return Layout((), (), (), 0.0, 0.0)
     net = _with_bends(nodes, edges, _ranks(nodes, edges))
     _reduce_crossings(net)
     across = place_across(net, gaps, tied=tied)
-    least = min((across[i] - net.nodes[i].before for i in range(len(across))), default=0.0)
+    least = min(across[i] - node.before for i, node in enumerate(net.nodes))
     across = [place - least for place in across]
     starts, ends = _along(net, across, edges, gaps)
     rank_of = {i: r for r, row in enumerate(net.ranks) for i in row}
     routes = []
     for edge, chain in zip(edges, net.chains, strict=True):
         routes.append(_route(net, edge, chain, across, starts, ends, rank_of))
-    breadth = max((across[i] + net.nodes[i].after for i in range(len(across))), default=0.0)
+    breadth = max(across[i] + node.after for i, node in enumerate(net.nodes))
     return Layout(
         tuple(across[: net.real]),
         tuple(starts[rank_of[i]] for i in range(net.real)),
         tuple(routes),
         breadth,
-        ends[-1] if ends else 0.0,
+        ends[-1],
     )
 
 
@@ -101,20 +103,20 @@ def _ranks(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[int]:
     for index in range(len(nodes)):
         for target in outgoing[index]:
             ranks[target] = max(ranks[target], ranks[index] + 1)
-    last = max(ranks, default=0)
+    last = max(ranks)
     for index, node in enumerate(nodes):
         if node.at_end:
             ranks[index] = last
-    late = [i for i, n in enumerate(nodes) if not (incoming[i] or n.at_start or n.at_end)]
-    for index in (i for i in late[1:] if outgoing[i]):
-        ranks[index] = min(ranks[target] for target in outgoing[index]) - 1
+    for index, node in enumerate(nodes):
+        if index and outgoing[index] and not (incoming[index] or node.at_start):
+            ranks[index] = min(ranks[target] for target in outgoing[index]) - 1
     return ranks
 
 
 def _with_bends(nodes: Sequence[Node], edges: Sequence[Edge], ranks: Sequence[int]) -> Net:
     """Put a bend into every rank that an edge passes through."""
     everything = list(nodes)
-    rows: list[list[int]] = [[] for _ in range(max(ranks, default=-1) + 1)]
+    rows: list[list[int]] = [[] for _ in range(max(ranks) + 1)]
     chains = []
     rank_of = list(ranks)
     up: list[list[tuple[int, float]]] = [[] for _ in nodes]
@@ -196,7 +198,7 @@ def _along(
     net: Net, across: Sequence[float], edges: Sequence[Edge], gaps: Gaps
 ) -> tuple[list[float], list[float]]:
     """Give where each rank begins and ends; gaps grow with the edges that slant through them."""
-    starts, ends = [0.0], [max((net.nodes[i].length for i in net.ranks[0]), default=0.0)]
+    starts, ends = [0.0], [max(net.nodes[i].length for i in net.ranks[0])]
     for row, after in pairwise(net.ranks):
         slants = [abs(across[t] + shift - across[i]) for i in row for t, shift in net.down[i]]
         extra = min(gaps.most, gaps.slope * max(slants, default=0.0))

@@ -134,9 +134,7 @@ def place_across(net: Net, gaps: Gaps, *, tied: tuple[int, int] | None = None) -
             places[number] = goal
         if moved < STILL:
             break
-    return [
-        round(places[segments.of[i]]) + segments.shift[i] for i in range(len(net.nodes))
-    ]
+    return [round(places[segments.of[i]]) + segments.shift[i] for i in range(len(net.nodes))]
 
 
 def _segments(net: Net) -> _Segments:

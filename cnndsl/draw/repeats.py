@@ -70,6 +70,8 @@ def _collapse(
             continue
         end = at + period * copies
         windows = [tuple(inner[i : i + period]) for i in range(at, end, period)]
+        if period > 1:  # a run may hold shorter ones
+            windows = [_collapse(window, wiring, aliases, singles=singles) for window in windows]
         found.append(_fold(windows, wiring, aliases))
         at = end
     return tuple(found)
@@ -172,9 +174,7 @@ def resolve(value: str, aliases: Mapping[str, str]) -> str:
     return value
 
 
-def _fold(
-    windows: Sequence[tuple[Item, ...]], wiring: Wiring, aliases: dict[str, str]
-) -> Item:
+def _fold(windows: Sequence[tuple[Item, ...]], wiring: Wiring, aliases: dict[str, str]) -> Item:
     """Make one item of copies; a single item carries the count itself."""
     first = frozenset(name for item in windows[0] for name in item.members)
     merged = _merged(windows, aliases)

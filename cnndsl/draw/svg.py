@@ -135,8 +135,6 @@ def straight(x: float, y: float) -> str:
     return f"L{_n(x)} {_n(y)}"
 
 
-def curve(
-    x1: float, y1: float, x2: float, y2: float, x: float, y: float
-) -> str:
+def curve(x1: float, y1: float, x2: float, y2: float, x: float, y: float) -> str:
     """Give the command of a cubic curve with its two handles and its end."""
     return f"C{_n(x1)} {_n(y1)} {_n(x2)} {_n(y2)} {_n(x)} {_n(y)}"
