@@ -199,6 +199,30 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
         text=optional(STRING),
     ),
+    "explain": {
+        "anyOf": [
+            record(code=STRING, title=STRING),
+            record(
+                layer=STRING,
+                kind=STRING,
+                words=STRING,
+                accounts=by_name(STRING),
+                at=optional(array(COUNT)),
+                window=optional(array(array(INTEGER))),
+                value=optional(NUMBER),
+                reference=optional(NUMBER),
+                steps=array(record(text=STRING, value=NUMBER)),
+                planes=array(
+                    record(
+                        title=STRING,
+                        numbers={"type": "array"},
+                        weights=optional({"type": "array"}),
+                        products=optional({"type": "array"}),
+                    )
+                ),
+            ),
+        ]
+    },
     "fmt": record(files=array(record(file=STRING, changed=FLAG, text=STRING))),
     "ir": record(
         name=STRING,
