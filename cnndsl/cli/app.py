@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "table": ("cnndsl.cli.table:table", "The slide's own table of a program; it is a program too."),
     "draw": ("cnndsl.cli.draw:draw", "A picture of a program: SVG, PNG, DOT or Mermaid."),
     "explain": ("cnndsl.cli.explain:explain", "What a code means, or how a layer comes about."),
+    "diff": ("cnndsl.cli.diff:diff", "What is different between two programs."),
+    "compare": ("cnndsl.cli.compare:compare", "What two networks, or parts of them, cost."),
     "fmt": ("cnndsl.cli.fmt:fmt", "Write programs in the one canonical form."),
     "ir": ("cnndsl.cli.ir:ir", "The graph of a program, before and after any pass."),
     "why": ("cnndsl.cli.why:why", "What a pass changed, and what it saved."),

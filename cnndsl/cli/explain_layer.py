@@ -251,7 +251,7 @@ def _ends(count: int, most: int) -> list[int | None]:
 
 
 def _cell(number: float) -> str:
-    return "border".rjust(7) if math.isnan(number) else f"{number:7.3f}"
+    return "border".rjust(7) if math.isnan(number) else f"{number:7.3f}".replace("-0.000", " 0.000")
 
 
 def _rows(plane: Plane) -> Iterator[str]:

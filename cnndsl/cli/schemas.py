@@ -137,6 +137,9 @@ TRAINING: Schema = {
     ]
 }
 """A line of a training: `start` once, `epoch` after each epoch, `done` once at the end."""
+DIFF_ROW = record(name=STRING, words=STRING, output=SIZE, params=COUNT, macs=COUNT)
+"""A row of one of two programs."""
+
 SCHEMAS: Mapping[str, Schema] = {
     "run": TRAINING,
     "train": TRAINING,
@@ -223,6 +226,20 @@ SCHEMAS: Mapping[str, Schema] = {
             ),
         ]
     },
+    "diff": record(
+        a=STRING,
+        b=STRING,
+        same=FLAG,
+        rows=array(record(alike=FLAG, a=optional(DIFF_ROW), b=optional(DIFF_ROW))),
+        totals=by_name(record(a=COUNT, b=COUNT)),
+    ),
+    "compare": record(
+        from_=optional(COUNT),
+        to=optional(COUNT),
+        networks=array(STRING),
+        layers=array(array(STRING)),
+        quantities=by_name(array(COUNT)),
+    ),
     "fmt": record(files=array(record(file=STRING, changed=FLAG, text=STRING))),
     "ir": record(
         name=STRING,
