@@ -155,10 +155,13 @@ def the_layer(words: str, before: str = "") -> Layer:
         "CONV1: 16 5x5 filters, stride 2, pad 2, floor",
         "conv n k stride s pad s floor",
         "conv 16 5 2 pad 2 floor",
+        "conv 16 filters 5x5 stride 2 pad 2 floor",
+        "conv filters 16 window 5x5/2 padding 2 floor",
+        "conv filters 5x5 stride 2 pad floor",
     ],
 )
 def test_many_ways_say_one_layer(words: str) -> None:
-    layer = the_layer(words, "let n = 16\nlet k = 5x5\nlet s = 2")
+    layer = the_layer(words, "let n = 16\nlet k = 5x5\nlet s = 2\nlet pad = s\nlet filters = n")
     assert layer.kind == "conv"
     assert layer.output == (16, 16, 16)
     assert layer.spec.size("stride") == (2, 2)
@@ -307,12 +310,12 @@ def test_streams_are_named_and_found() -> None:
         e[0]: conv 4 3x3 half
         relu - add a - concat e[0]
         from image - conv 8 3x3 half as b
-        (from b | from e[0..0] | from image) - concat
+        (from b | from e[0..0] | from image) - concat conv1
         """
     ).network
     assert network["add1"].inputs == ("relu1", "conv1")
     assert network["concat1"].inputs == ("add1", "e[0]")
-    assert network["concat2"].inputs == ("conv3", "e[0]", "image")
+    assert network["concat2"].inputs == ("conv3", "e[0]", "image", "conv1")
 
 
 def test_let_may_hold_a_block_and_depend_on_the_size() -> None:
