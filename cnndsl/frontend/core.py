@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import Here
+from cnndsl.frontend.places import Place
 from cnndsl.frontend.records import Frame, TooLargeError
 from cnndsl.frontend.scope import BROKEN, Flow, HeldError, LaterError, NetDef, Scope, Stream
 from cnndsl.frontend.values import Callee, ShapeValue, Value
@@ -199,6 +201,7 @@ class Core(ABC):
         self.reports = Reports(limits)
         self.sources: dict[str, SourceFile] = {}
         self.steps = 0
+        self.exploring = False
         self.missing: list[tuple[str, str, Span]] = []
         self.shared: dict[NetDef, Frame] = {}
         self.visits: list[Visit] = []
@@ -254,8 +257,12 @@ class Core(ABC):
         """Give the value of a repetition count N, M or K that nothing binds."""
 
     @abstractmethod
-    def choose(self, text: str, value: int, span: Span) -> int:
-        """Record a choice without a name, `POOL?` or `*1..5`, and give its value."""
+    def choose(self, stem: str, least: int, most: int, *, usual: int, span: Span) -> Place:
+        """Take a choice without a name, `POOL?` or `*1..5`, and record it."""
+
+    @abstractmethod
+    def within(self, place: Place | None) -> AbstractContextManager[None]:
+        """Let choices made meanwhile belong to a turn of `place`."""
 
     @abstractmethod
     def expect(self, flow: Flow, shape: ast.ShapeLiteral, env: Env) -> None:
