@@ -25,10 +25,12 @@ from cnndsl.compiler import Compilation, CompileOptions, Training, compile_netwo
 from cnndsl.data.single import prepare_images
 from cnndsl.frontend import ast
 from cnndsl.frontend.find import read_program
+from cnndsl.frontend.lower import lower, node_names
 from cnndsl.frontend.parse import parse
 from cnndsl.ir.types import DType
 from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.network import Network
+from cnndsl.ops.evaluate import evaluate
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.session import (
@@ -242,6 +244,29 @@ class Model:
         outputs = executable.run({self.network.inputs[0].name: batch})
         result = next(iter(outputs.values()))
         return np.asarray(result[0] if single else result)
+
+    def look(self, image: Array, *names: str) -> dict[str, Array]:
+        """Give what layers and inputs of these names hold for one image [H, W, C].
+
+        Arrays of the named layers' parameters come along as "LAYER.NAME". Everything is computed by
+        the reference rules, node by node; images [C, H, W]. Raises `DiagnosticError` for an image
+        that does not fit or a model without weights.
+        """
+        batch, _ = self._batch_of(np.asarray(image))
+        known = {name for name in names if any(name == s.name for s in self.network.inputs)}
+        wanted = {name: name for name in names if name not in known}
+        graph = lower(replace(self.network, outputs=wanted), batch=1, dtype=self.choices.dtype)
+        state = self._weights()
+        feeds = {**state, self.network.inputs[0].name: batch[:1]}
+        found = {name: array[0] for name, array in evaluate(graph, feeds).items()}
+        found |= dict.fromkeys(known, batch[0])
+        nodes = node_names(self.network)
+        for layer in self.network.layers:
+            if layer.name in wanted:
+                owner = nodes[layer.parameters_of or layer.name]
+                for spec in layer.parameters:
+                    found[f"{layer.name}.{spec.name}"] = state[f"{owner}.{spec.name}"]
+        return found
 
     def _batch_of(self, given: npt.ArrayLike) -> tuple[Array, bool]:
         """Give images as the network takes them, and whether there was one without a batch."""

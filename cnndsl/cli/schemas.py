@@ -137,6 +137,9 @@ TRAINING: Schema = {
     ]
 }
 """A line of a training: `start` once, `epoch` after each epoch, `done` once at the end."""
+DIFF_ROW = record(name=STRING, words=STRING, output=SIZE, params=COUNT, macs=COUNT)
+"""A row of one of two programs."""
+
 SCHEMAS: Mapping[str, Schema] = {
     "run": TRAINING,
     "train": TRAINING,
@@ -180,6 +183,62 @@ SCHEMAS: Mapping[str, Schema] = {
             record(name=STRING, words=STRING, size=SIZE, memory=optional(STRING), params=STRING)
         ),
         text=STRING,
+    ),
+    "draw": record(
+        name=STRING,
+        format={"enum": ["svg", "png", "dot", "mmd"]},
+        file=optional(STRING),
+        boxes=array(
+            record(
+                name=STRING,
+                layers=array(STRING),
+                words=array(STRING),
+                inputs=array(STRING),
+                sizes=array(SIZE),
+                copies=COUNT,
+                params=COUNT,
+                macs=COUNT,
+            )
+        ),
+        text=optional(STRING),
+    ),
+    "explain": {
+        "anyOf": [
+            record(code=STRING, title=STRING),
+            record(
+                layer=STRING,
+                kind=STRING,
+                words=STRING,
+                accounts=by_name(STRING),
+                at=optional(array(COUNT)),
+                window=optional(array(array(INTEGER))),
+                value=optional(NUMBER),
+                reference=optional(NUMBER),
+                steps=array(record(text=STRING, value=NUMBER)),
+                planes=array(
+                    record(
+                        title=STRING,
+                        numbers={"type": "array"},
+                        weights=optional({"type": "array"}),
+                        products=optional({"type": "array"}),
+                    )
+                ),
+            ),
+        ]
+    },
+    "diff": record(
+        a=STRING,
+        b=STRING,
+        same=FLAG,
+        rows=array(record(alike=FLAG, a=optional(DIFF_ROW), b=optional(DIFF_ROW))),
+        totals=by_name(record(a=COUNT, b=COUNT)),
+    ),
+    "compare": record(
+        from_=optional(COUNT),
+        to=optional(COUNT),
+        networks=array(STRING),
+        layers=array(array(STRING)),
+        quantities=by_name(array(COUNT)),
     ),
     "fmt": record(files=array(record(file=STRING, changed=FLAG, text=STRING))),
     "ir": record(

@@ -11,7 +11,8 @@ import click
 from cnndsl.cli.console import emit_json
 from cnndsl.cli.loading import Reading, load_program, reading_options
 from cnndsl.cli.options import json_option, program_argument
-from cnndsl.cli.text_tables import Column, rule, text_table
+from cnndsl.cli.table_formats import Format, format_option, table_text
+from cnndsl.cli.text_tables import Column
 
 if TYPE_CHECKING:
     from cnndsl.layers.analysis import Analysis, LayerReport
@@ -42,8 +43,9 @@ UNLIMITED = 10_000
 @program_argument
 @reading_options
 @click.option("--wide", is_flag=True, help="Also weights, activations, receptive fields and lines.")
+@format_option
 @json_option
-def summary(*, program: str, reading: Reading, wide: bool, as_json: bool) -> None:
+def summary(*, program: str, reading: Reading, wide: bool, form: Format, as_json: bool) -> None:
     """Show the size, parameters and multiply-adds of every layer, for one image.
 
     An activation stands in the row of the layer it follows. Parameters include biases, weights
@@ -57,9 +59,13 @@ def summary(*, program: str, reading: Reading, wide: bool, as_json: bool) -> Non
     if as_json:
         emit_json(record(network, analysis))
         return
-    click.echo(table(network, analysis, wide=wide, width=UNLIMITED if wide else None))
+    width = UNLIMITED if wide else None
+    click.echo(table(network, analysis, wide=wide, width=width, form=form))
+    if form == "latex":
+        return
     click.echo("")
-    click.echo(totals(analysis))
+    said = totals(analysis).split("\n")
+    click.echo("\n".join(f"- {line}" if form == "markdown" else line for line in said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +141,24 @@ def _is_activation(network: Network, report: LayerReport) -> bool:
 
 
 def table(
-    network: Network, analysis: Analysis, *, wide: bool = False, width: int | None = None
+    network: Network,
+    analysis: Analysis,
+    *,
+    wide: bool = False,
+    width: int | None = None,
+    form: Format = "text",
 ) -> str:
-    """Write the table with its total; fits `width` columns, else the terminal or 80."""
-    lines = [_cells(row, wide=wide) for row in rows(network, analysis)]
+    """Write the table with its total; as text it fits `width` columns, else the terminal or 80."""
+    lines = [cells_of(row, wide=wide) for row in rows(network, analysis)]
     total = ["total", "", "", f"{analysis.params:,}", f"{analysis.macs:,}"]
     if wide:
         total += [f"{analysis.weights:,}", f"{analysis.activations:,}", "", ""]
     columns = (*NARROW, *(WIDE if wide else ()))
-    head, *body, last = text_table(columns, [*lines, total], width=width).split("\n")
-    dashes = rule("\n".join((head, *body, last)))
-    return "\n".join((head, dashes, *body, dashes, last))
+    return table_text(columns, lines, total=total, form=form, width=width)
 
 
-def _cells(row: Row, *, wide: bool) -> list[str]:
+def cells_of(row: Row, *, wide: bool = False) -> list[str]:
+    """Give the cells of a row: layer, what, output, parameters, multiply-adds, and `wide` ones."""
     report = row.report
     moves = report.kind != "input"
     what = row.layer if moves else "input" if report.name != "input" else ""

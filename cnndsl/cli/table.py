@@ -14,11 +14,21 @@ from cnndsl.cli.console import emit_json
 from cnndsl.cli.loading import Reading, load_program, reading_options
 from cnndsl.cli.options import json_option, program_argument
 from cnndsl.cli.summary import Row, rows
+from cnndsl.cli.table_formats import Format, format_option, table_text
+from cnndsl.cli.text_tables import Column
 
 if TYPE_CHECKING:
     from cnndsl.layers.analysis import TableRow
     from cnndsl.layers.network import Network
 
+COLUMNS = (
+    Column("size"),
+    Column("label"),
+    Column("layer"),
+    Column("memory", right=True),
+    Column("parameters", right=True),
+)
+"""In Markdown and LaTeX."""
 NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -53,8 +63,9 @@ class Line:
 @click.command()
 @program_argument
 @reading_options
+@format_option
 @json_option
-def table(*, program: str, reading: Reading, as_json: bool) -> None:
+def table(*, program: str, reading: Reading, form: Format, as_json: bool) -> None:
     """Print the slide's own table of a program: sizes, memory and parameters, line by line.
 
     The table is a program with the same layers, and its sizes and counts are checked when it is
@@ -65,8 +76,19 @@ def table(*, program: str, reading: Reading, as_json: bool) -> None:
     lines = table_lines(network)
     if as_json:
         emit_json(record(network, lines))
-    else:
+    elif form == "text":
         click.echo("\n".join(text(network, lines)))
+    else:
+        click.echo(table_text(COLUMNS, _document_cells(network, lines), form=form))
+
+
+def _document_cells(network: Network, lines: tuple[Line, ...]) -> list[list[str]]:
+    """Give the cells for Markdown and LaTeX."""
+    found = []
+    for line in lines:
+        size, label, words, _, _ = _full_cells(network, line, lines)
+        found.append([size, label.rstrip(":"), words, line.memory, line.params])
+    return found
 
 
 def table_lines(network: Network) -> tuple[Line, ...]:

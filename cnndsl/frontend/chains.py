@@ -18,6 +18,7 @@ from cnndsl.frontend.heads import (
 )
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.layering import Layering
+from cnndsl.frontend.places import MAYBE, TIMES
 from cnndsl.frontend.scope import BROKEN, Flow, Scope
 from cnndsl.frontend.strangers import unknown_head
 from cnndsl.frontend.values import show
@@ -103,7 +104,7 @@ class Chains(Layering):
             case ast.Times():
                 return self.guarded(lambda: self._repeat(postfix, inner, env, flow))
             case ast.Maybe():
-                return inner(flow) if self.choose("?", 1, postfix.span) else flow
+                return self._maybe(part, postfix, inner, flow)
             case ast.When():
                 return self.guarded(
                     lambda: inner(flow) if self.evaluator(env, flow).truth(postfix.test) else flow
@@ -137,16 +138,29 @@ class Chains(Layering):
 
     def _repeat(self, times: ast.Times, inner: Inner, env: Env, flow: Flow) -> Flow:
         if isinstance(times.count, ast.CountRange):
-            text = f"*{times.count.start}..{times.count.stop}"
-            turns = self.choose(text, times.count.start, times.span)
+            least, most = times.count.start, times.count.stop
+            place = self.choose(TIMES, least, most, usual=least, span=times.span)
+            turns = most if self.exploring else place.value
         else:
-            turns = self.turns(times.count, env, flow)
+            place, turns = None, self.turns(times.count, env, flow)
         for turn in range(turns):
-            flow = inner(flow) if turn == 0 else inner(flow, None)
-            if flow.broken:
+            with self.within(place):
+                flow = inner(flow) if turn == 0 else inner(flow, None)
+            if flow.broken and not self.exploring:
                 break
             self.step(env, times.span)
         return flow
+
+    def _maybe(self, part: ast.Part, postfix: ast.Maybe, inner: Inner, flow: Flow) -> Flow:
+        """Elaborate `POOL?`: taken unless somebody says otherwise."""
+        words = part.element.items if isinstance(part.element, ast.Words) else ()
+        first = words[0] if words else None
+        stem = first.text if isinstance(first, ast.Name) else MAYBE
+        place = self.choose(stem, 0, 1, usual=1, span=postfix.span)
+        if not place.value and not self.exploring:
+            return flow
+        with self.within(place):
+            return inner(flow)
 
     def turns(self, count: ast.Expr, env: Env, flow: Flow) -> int:
         """Work out how often something is repeated."""

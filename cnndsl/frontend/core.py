@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import Here
+from cnndsl.frontend.places import Place
 from cnndsl.frontend.records import Frame, TooLargeError
 from cnndsl.frontend.scope import BROKEN, Flow, HeldError, LaterError, NetDef, Scope, Stream
 from cnndsl.frontend.values import Callee, ShapeValue, Value
@@ -84,6 +87,13 @@ class Instance:
     """Its arguments, written out."""
     outer: Instance | None = None
     """The use around it."""
+    number: int = 0
+    """No other use in the elaboration has it."""
+
+    @property
+    def nest(self) -> tuple[Instance, ...]:
+        """The uses around it and itself, outermost first."""
+        return (*(self.outer.nest if self.outer is not None else ()), self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +144,12 @@ class Env:
     @property
     def path(self) -> tuple[str, ...]:
         """The blocks around it, outermost first."""
-        found: list[str] = []
-        instance = self.instance
-        while instance is not None:
-            found.append(instance.text)
-            instance = instance.outer
-        return tuple(reversed(found))
+        return tuple(use.text for use in self.instances)
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """The uses of blocks around it, outermost first."""
+        return self.instance.nest if self.instance else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +201,7 @@ class Core(ABC):
         self.reports = Reports(limits)
         self.sources: dict[str, SourceFile] = {}
         self.steps = 0
+        self.exploring = False
         self.missing: list[tuple[str, str, Span]] = []
         self.shared: dict[NetDef, Frame] = {}
         self.visits: list[Visit] = []
@@ -246,8 +257,12 @@ class Core(ABC):
         """Give the value of a repetition count N, M or K that nothing binds."""
 
     @abstractmethod
-    def choose(self, text: str, value: int, span: Span) -> int:
-        """Record a choice without a name, `POOL?` or `*1..5`, and give its value."""
+    def choose(self, stem: str, least: int, most: int, *, usual: int, span: Span) -> Place:
+        """Take a choice without a name, `POOL?` or `*1..5`, and record it."""
+
+    @abstractmethod
+    def within(self, place: Place | None) -> AbstractContextManager[None]:
+        """Let choices made meanwhile belong to a turn of `place`."""
 
     @abstractmethod
     def expect(self, flow: Flow, shape: ast.ShapeLiteral, env: Env) -> None:
@@ -327,7 +342,7 @@ class Core(ABC):
                     f"blocks, nets and groups are nested more than "
                     f"{self.limits.instance_depth} deep here",
                     span,
-                    notes=tuple(f"{a} uses {b}" for a, b in _last_pairs(env.path)),
+                    notes=tuple(f"{a} uses {b}" for a, b in pairwise(env.path[-4:])),
                 )
             )
 
@@ -376,13 +391,7 @@ def _holds(outer: Span, inner: Span) -> bool:
     ) <= (outer.end_line, outer.end_column)
 
 
-def _last_pairs(path: tuple[str, ...]) -> list[tuple[str, str]]:
-    return list(zip(path[-4:], path[-3:], strict=False))
-
-
 def _no_shape(flow: Flow, env: Env) -> DiagnosticError:
     count = len(flow.streams)
-    message = "`shape` has no value where no stream arrives"
-    if count > 1:
-        message = f"`shape` has no value where {count} streams arrive"
-    return DiagnosticError(error("E0208", message, flow.span))
+    arriving = f"{count} streams arrive" if count > 1 else "no stream arrives"
+    return DiagnosticError(error("E0208", f"`shape` has no value where {arriving}", flow.span))

@@ -11,13 +11,14 @@ from cnndsl.frontend.elaboration import Assumed, Elaboration
 from cnndsl.frontend.elaborator import Elaborator
 from cnndsl.frontend.imports import Loader
 from cnndsl.frontend.params import Given, Parameter
+from cnndsl.frontend.places import Place
 from cnndsl.frontend.records import TooLargeError
 from cnndsl.frontend.values import Value, show
 from cnndsl.layers.base import Hwc
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["Assumed", "Elaboration", "Load", "Parameter", "elaborate"]
+__all__ = ["Assumed", "Elaboration", "Load", "Parameter", "elaborate", "explore"]
 
 
 def elaborate(
@@ -38,6 +39,51 @@ def elaborate(
 
     Raises `DiagnosticError` with every error found, and the sources they point into.
     """
+    elaborator, path = _prepared(
+        program, params, input_size, classes, limits, base_dir, allow_paths
+    )
+    sources = {program.source.name: program.source}
+    try:
+        return elaborator.run(path)
+    except TooLargeError as problem:
+        raise DiagnosticError(*problem.diagnostics, sources=elaborator.sources) from None
+    except RecursionError:
+        deep = error("E0604", "this program is nested too deeply", program.span)
+        raise DiagnosticError(deep, sources=sources) from None
+
+
+def explore(
+    program: ast.Program,
+    *,
+    params: Mapping[str, Value] | None = None,
+    input_size: Hwc | None = None,
+    classes: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    base_dir: Path | None = None,
+) -> tuple[Mapping[str, Parameter], tuple[Place, ...]]:
+    """Give the parameters of a program, and its choices without a name with every one taken.
+
+    Sizes that do not fit are ignored: they may fit when something else is chosen. Raises
+    `DiagnosticError` for what is wrong with the files and for a network that is too large.
+    """
+    elaborator, path = _prepared(program, params, input_size, classes, limits, base_dir, ())
+    try:
+        places = elaborator.explore(path)
+    except TooLargeError as problem:
+        raise DiagnosticError(*problem.diagnostics, sources=elaborator.sources) from None
+    return elaborator.params, places
+
+
+def _prepared(
+    program: ast.Program,
+    params: Mapping[str, Value] | None,
+    input_size: Hwc | None,
+    classes: int | None,
+    limits: Limits,
+    base_dir: Path | None,
+    allow_paths: Sequence[Path],
+) -> tuple[Elaborator, Path | None]:
+    """Make what elaborates a program, and give the path that its imports start from."""
     path = _path_of(program)
     folder = base_dir or (path.parent if path is not None else None)
     loader = Loader(
@@ -52,14 +98,7 @@ def elaborate(
     }
     elaborator.input_size = input_size
     elaborator.given_classes = classes
-    sources = {program.source.name: program.source}
-    try:
-        return elaborator.run(path if path is not None else _as_if_in(folder, program))
-    except TooLargeError as problem:
-        raise DiagnosticError(*problem.diagnostics, sources=elaborator.sources) from None
-    except RecursionError:
-        deep = error("E0604", "this program is nested too deeply", program.span)
-        raise DiagnosticError(deep, sources=sources) from None
+    return elaborator, path if path is not None else _as_if_in(folder, program)
 
 
 def _path_of(program: ast.Program) -> Path | None:

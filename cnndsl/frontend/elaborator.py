@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from cnndsl.frontend.estimate import Estimate
 from cnndsl.frontend.explain import counted
 from cnndsl.frontend.imports import Loader
 from cnndsl.frontend.instances import declares_input
+from cnndsl.frontend.places import Place
 from cnndsl.frontend.read_sections import SectionReader
 from cnndsl.frontend.records import Entry, Frame, NetworkBuilder, Source
 from cnndsl.frontend.scope import BROKEN, NOTHING, FileDef, Flow, NetDef, Scope, Stream
@@ -56,6 +58,18 @@ class Elaborator(Endings):
         self.given_classes: int | None = None
         self.assumed = Assumed()
         self.sources[program.source.name] = program.source
+
+    def explore(self, path: Path | None) -> tuple[Place, ...]:
+        """Give every choice without a name, all of them taken; what does not fit is ignored."""
+        self.exploring = True
+        self.limits = replace(self.limits, messages=sys.maxsize)
+        self.reports = Reports(self.limits)
+        files = self.loader.load(self.program, path)
+        scope = Scope()
+        self.bind_files(self.program, scope, files)
+        frame = Frame(NetworkBuilder(self.program.source.name, self.limits))
+        self.run_statements(self.program.statements, Env(scope, frame), NOTHING)
+        return tuple(self.open_places[0])
 
     def run(self, path: Path | None) -> Elaboration:
         """Elaborate; raises `DiagnosticError`."""

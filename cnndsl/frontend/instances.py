@@ -132,7 +132,7 @@ class Instances(Params):
         )
         text = written(block.name, arguments, values)
         shown = tuple((name, show(value)) for name, value in values.items())
-        instance = Instance(text, words.span, shown, env.instance)
+        instance = Instance(text, words.span, shown, env.instance, number=self.steps)
         inner = replace(
             env, scope=scope, instance=instance, depth=env.depth + 1, whole=False, merging=False
         )

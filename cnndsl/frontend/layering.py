@@ -259,6 +259,7 @@ class Layering(Core):
             env.path,
             env.turns,
             request.span,
+            instances=tuple(use.number for use in env.instances),
         )
         env.frame.builder.add(record, name if request.label is not None else None)
         env.frame.enter(record)

@@ -64,7 +64,7 @@ def lower(
         values[source.name] = b.emit(input_, attrs=InputAttrs(kind), name=source.name)
     b.origin = Origin()
     random = _random_inputs(b) if training else None
-    names = _node_names(network)
+    names = node_names(network)
     specs = {layer.name: layer.parameters for layer in network.layers}
     for stream, layer in enumerate(network.layers):
         b.origin = Origin(layer.span, "lower", NodeId(names[layer.name]))
@@ -95,7 +95,7 @@ def _random_inputs(b: Builder) -> tuple[Value, Value]:
     return key, b.emit(input_, attrs=scalar, name=RANDOM_STEP)
 
 
-def _node_names(network: Network) -> dict[str, str]:
+def node_names(network: Network) -> dict[str, str]:
     """Give each layer's nodes a name without blanks that nothing else has."""
     taken = {*RESERVED, *(source.name for source in network.inputs)}
     names: dict[str, str] = {}

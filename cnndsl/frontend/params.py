@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.core import Env
 from cnndsl.frontend.naming import Naming
+from cnndsl.frontend.places import Place
 from cnndsl.frontend.scope import NOTHING
 from cnndsl.frontend.values import (
     MapValue,
@@ -45,7 +48,8 @@ class Parameter:
     choices: tuple[Value, ...] | RangeValue | None = None
     """What it may be: a list or a range; nothing if anything."""
     source: str = "default"
-    """Who said the value: "default", "given", "where" (its default), "pattern" (the lecture's)."""
+    """Who said the value: "default", "given", "where" (its default), "pattern" (the lecture's),
+    "place" (a choice without a name)."""
     span: Span | None = field(default=None, compare=False)
     """Where it is declared."""
 
@@ -71,6 +75,8 @@ class Params(Naming):
         self.given: dict[str, Given] = {}
         self.params: dict[str, Parameter] = {}
         self.free: dict[str, list[Span]] = {}
+        self.numbers: Counter[str] = Counter()
+        self.open_places: list[list[Place]] = [[]]
 
     def bind_params(
         self,
@@ -193,13 +199,61 @@ class Params(Naming):
         assert isinstance(known.value, int)
         return known.value
 
-    def choose(self, text: str, value: int, span: Span) -> int:
-        """Record a choice without a name, `POOL?` or `*1..5`, and give its value."""
-        if text != "?":
+    def choose(self, stem: str, least: int, most: int, *, usual: int, span: Span) -> Place:
+        """Take a choice without a name, `POOL?` or `*1..5`, and record it.
+
+        Its name is the stem and its number: `-p POOL.2=no`.
+        """
+        self.numbers[stem] += 1
+        name = f"{stem}.{self.numbers[stem]}"
+        place = Place(stem, least, most, usual)
+        if not self.exploring:
+            place.value = self._turns_at(name, place, span)
+        self.open_places[-1].append(place)
+        if not place.optional and name not in self.given and not self.exploring:
+            text = f"*{least}..{most}"
+            other = f"choose with `-p {name}={most}`"
             self.reports.add(
-                note("N0002", f"`{text}` is free here: using {value}", span, label="a choice")
+                note(
+                    "N0002",
+                    f"`{text}` is free here: using {place.value}",
+                    span,
+                    label="a choice",
+                    helps=(other,),
+                )
             )
-        return value
+        return place
+
+    def _turns_at(self, name: str, place: Place, span: Span) -> int:
+        """Give how many turns a place has: what was asked for, else the usual number."""
+        choices: tuple[Value, ...] | RangeValue = RangeValue(place.least, place.most)
+        default: Value = place.said(place.value)
+        if place.optional:
+            choices = (True, False)
+        asked = self.given.get(name)
+        value = default
+        if asked is not None:
+            value = convert(asked.value, choices, default) if asked.is_text else asked.value
+            if not _allowed(value, choices, default):
+                binding = ast.Binding(ast.Name(name, span=span), span=span)
+                raise _outside(name, asked, value, choices, default, binding)
+        source = "place" if asked is None else "given"
+        self.params[name] = Parameter(name, value, default, choices, source, span)
+        assert isinstance(value, int)
+        return int(value)
+
+    @contextmanager
+    def within(self, place: Place | None) -> Iterator[None]:
+        """Let choices made meanwhile belong to a turn of `place`."""
+        if place is None:
+            yield
+            return
+        place.turns.append([])
+        self.open_places.append(place.turns[-1])
+        try:
+            yield
+        finally:
+            self.open_places.pop()
 
     def note_free(self) -> None:
         """Say which values the free counts have."""
@@ -256,6 +310,8 @@ def convert(value: Value, choices: tuple[Value, ...] | RangeValue | None, defaul
                 return choice
     if text.casefold() in ("true", "false"):
         return text.casefold() == "true"
+    if text.casefold() in ("yes", "no") and isinstance(default, bool):
+        return text.casefold() == "yes"
     found = _read_number(text)
     if found is not None:
         return found

@@ -48,6 +48,8 @@ class Record:
     """Where it stands."""
     trainable: bool = True
     """Whether training moves its arrays."""
+    instances: tuple[int, ...] = ()
+    """A number for each of `path`: which use of a block it is."""
 
     @property
     def formula(self) -> str:
@@ -152,6 +154,7 @@ def _layer(record: Record) -> Layer:
         record.implicit,
         record.path,
         record.span,
+        record.instances,
     )
 
 

@@ -50,6 +50,8 @@ class Layer:
     """The block instances it lies in, outermost first: `("bottleneck(64, 2)",)`."""
     span: Span | None = field(default=None, compare=False)
     """Where it stands."""
+    instances: tuple[int, ...] = field(default=(), compare=False)
+    """A number for each of `path`: the same for layers of the same use of a block."""
 
     @property
     def kind(self) -> str:

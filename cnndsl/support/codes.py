@@ -117,6 +117,8 @@ CODES: dict[str, str] = {
     "E0911": "parameters that do not fit the program",
     "E0912": "no such backend",
     "E0922": "a network that no table can say",
+    "E0923": "a place outside a layer's result",
+    "E0924": "an image size that the network never has",
     # --- N notes
     "N0001": "free repetition counts",
     "N0002": "a free repetition count without a name",

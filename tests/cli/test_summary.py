@@ -105,3 +105,8 @@ def test_errors() -> None:
 def test_sizes_of_another_data_set() -> None:
     assert run_json("summary", "slide", "--data", "cifar10")["inputs"] == {"input": [32, 32, 3]}
     assert run("summary", "slide", "--data", "cifer10").code == 3
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex"])
+def test_documents(form: str, golden: Callable[[str], None]) -> None:
+    golden(run("summary", "lenet", "--format", form).out)

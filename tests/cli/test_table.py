@@ -106,3 +106,8 @@ def test_json() -> None:
         "params": "(5*5*1)*6 = 150",
     }
     assert document["text"] == run("table", "lenet").out
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex"])
+def test_documents(form: str, golden: Callable[[str], None]) -> None:
+    golden(run("table", "lenet", "--format", form).out)

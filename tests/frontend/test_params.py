@@ -98,6 +98,7 @@ def test_free_counts_are_parameters_with_the_lectures_ranges() -> None:
         "N": (2, "1..5", "pattern"),
         "M": (3, "1..8", "pattern"),
         "K": (1, "0..2", "pattern"),
+        **{f"POOL.{n}": (True, "(True, False)", "place") for n in (1, 2, 3)},
     }
     assert [n.code for n in found.notes] == ["N0004", "N0005", "N0003", "N0001", "N0007"]
 
@@ -117,7 +118,8 @@ def test_free_counts_have_limits() -> None:
 
 def test_where_gives_counts_their_ranges() -> None:
     found = program("pattern")
-    assert {n: (p.value, str(p.choices)) for n, p in found.params.items()} == {
+    named = {n: p for n, p in found.params.items() if "." not in n}
+    assert {n: (p.value, str(p.choices)) for n, p in named.items()} == {
         "N": (2, "1..5"), "M": (3, "1..4"), "K": (1, "0..2"),
     }  # fmt: skip
     assert kinds(program("pattern", M="1", K=2).network) == [

@@ -1,0 +1,1 @@
+"""Pictures of networks: boxes, their layout, and SVG, DOT and Mermaid text."""
