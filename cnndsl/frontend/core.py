@@ -153,7 +153,7 @@ class Name:
 
 
 class Reports:
-    """Diagnostics, each once, and no more than the limit."""
+    """Diagnostics, one of a code at each place, and no more errors than the limit."""
 
     def __init__(self, limits: Limits) -> None:
         """Collect at most `limits.messages` errors."""
@@ -164,7 +164,8 @@ class Reports:
     def add(self, *diagnostics: Diagnostic) -> None:
         """Report, unless the same was reported before."""
         for diagnostic in diagnostics:
-            key = (diagnostic.code, diagnostic.span, diagnostic.message)
+            text = diagnostic.message if diagnostic.span is None else ""
+            key = (diagnostic.code, diagnostic.span, text)
             if key not in self.found:
                 self.found[key] = diagnostic
                 self.count += diagnostic.severity is Severity.ERROR
@@ -193,6 +194,7 @@ class Core(ABC):
         self.missing: list[tuple[str, str, Span]] = []
         self.shared: dict[NetDef, Frame] = {}
         self.visits: list[Visit] = []
+        self.bare: list[tuple[str, int, Span]] = []
         self.last_words: ast.Words | None = None
 
     # -------------------------------------------------------------- the parts

@@ -82,6 +82,7 @@ class Elaborator(Endings):
             network = self._finished(chosen)
         self.note_dropped()
         self.note_free()
+        self.note_bare()
         if not self.reports.errors:
             self.refuse_unknown()
         if network is None and not self.reports.errors:

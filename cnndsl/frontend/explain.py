@@ -246,8 +246,7 @@ def wrong_size(
     helps: list[str] = []
     culprit = _shaper(source) if isinstance(source, Record) else None
     if culprit is not None:
-        place = _clause_span(culprit)
-        text = culprit.formula or show_size(culprit.size)
+        place, text = _cause(culprit, tuple(wanted))
         if place is not None and place != literal.span and place.file == literal.span.file:
             related = (Label(place, text),)
         notes.append("how the size came about:\n" + derivation(culprit))
@@ -281,6 +280,15 @@ def _shaper(record: Record) -> Record:
             break
         at = at.inputs[0]
     return at
+
+
+def _cause(record: Record, wanted: tuple[int | str | None, ...]) -> tuple[Span | None, str]:
+    """Point to the words that made a size, and say how: the channels' count, or the formula."""
+    first = record.spec.kind.order[0] if record.spec.kind.order else ""
+    channels = record.size[-1]
+    if record.size[:-1] == wanted[:-1] and first in ("filters", "neurons"):
+        return record.spec.spans.get(first), f"{channels} {first}"
+    return _clause_span(record), record.formula or show_size(record.size)
 
 
 def _clause_span(record: Record) -> Span | None:

@@ -29,6 +29,10 @@ SCORES = frozenset(("softmax", "logsoftmax"))
 """Layers that bring an `fc` for the classes when activations or pools come before them."""
 
 
+NOUNS = {"fc": "neurons"}
+"""What the number of a layer counts, if not filters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A layer that is to be built."""
@@ -77,6 +81,7 @@ class Layering(Core):
             settings = reading.kind.complete(given, bare=reading.bare, pools=env.frame.pools)
         except LayerError as problem:
             raise layer_error(problem, reading, reading.head) from None
+        self._remember_bare(reading, given, settings)
         before = self._brought(reading, settings, env, streams, span)
         request = Request(reading.kind, settings, dict(reading.spans), span, words.span, label)
         made = self._build(request, env, before or tuple(streams), reading)
@@ -125,6 +130,43 @@ class Layering(Core):
             given = reading.kind.merge(given, default.given)
             activation = activation or default.activation
         return given, activation
+
+    def _remember_bare(
+        self,
+        reading: Reading,
+        given: Mapping[str, SettingValue],
+        settings: Mapping[str, SettingValue],
+    ) -> None:
+        """Remember how many filters or neurons a layer has that does not say it."""
+        for name in ("filters", "neurons"):
+            value = settings.get(name)
+            if name not in given and isinstance(value, int):
+                self.bare.append((reading.kind.name, value, reading.head))
+
+    def note_bare(self) -> None:
+        """Say what layers without numbers have: they are a matter of taste."""
+        counts: dict[str, list[int]] = {}
+        for kind, value, _ in self.bare:
+            known = counts.setdefault(kind, [])
+            if value not in known:
+                known.append(value)
+        if not counts:
+            return
+        places = list(dict.fromkeys(span for *_, span in self.bare))
+        first, *rest = places
+        used = "; ".join(
+            f"{kind}: {', '.join(map(str, values))} {NOUNS.get(kind, 'filters')}"
+            for kind, values in counts.items()
+        )
+        self.reports.add(
+            note(
+                "N0007",
+                f"layers without numbers have the usual ones: {used}",
+                first,
+                related=tuple(Label(s, caret=True) for s in rest[:8] if s.file == first.file),
+                helps=("say them: `conv 64 3x3`, `fc 10`",),
+            )
+        )
 
     def _infer(self, reading: Reading, given: dict[str, SettingValue]) -> None:
         """Take the channels from a size that stands in the line: `FC: [1x1x4096]`."""

@@ -99,7 +99,7 @@ def test_free_counts_are_parameters_with_the_lectures_ranges() -> None:
         "M": (3, "1..8", "pattern"),
         "K": (1, "0..2", "pattern"),
     }
-    assert [n.code for n in found.notes] == ["N0004", "N0005", "N0003", "N0001"]
+    assert [n.code for n in found.notes] == ["N0004", "N0005", "N0003", "N0001", "N0007"]
 
 
 def test_free_counts_may_be_given() -> None:
@@ -107,7 +107,7 @@ def test_free_counts_may_be_given() -> None:
     assert kinds(found.network) == ["conv", "relu", "maxpool"] * 2 + ["fc", "softmax"]
     assert "N0001" not in [n.code for n in found.notes]
     found = built(PATTERN, N="1")
-    assert "M and K are free here" in found.notes[-1].message
+    assert "M and K are free here" in found.notes[-2].message
 
 
 def test_free_counts_have_limits() -> None:
@@ -166,4 +166,4 @@ def test_a_bare_softmax_brings_scores_where_there_are_none(before: str, brings: 
 
 def test_a_program_that_names_its_classes_is_believed() -> None:
     found = built("param classes = 4\ninput [8]\nFC - RELU - softmax")
-    assert [n.code for n in found.notes] == ["N0003"]
+    assert [n.code for n in found.notes] == ["N0003", "N0007"]
