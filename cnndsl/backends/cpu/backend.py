@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from time import perf_counter
 from typing import Any, ClassVar
@@ -77,7 +77,8 @@ class CpuBackend(Backend):
                 f"{', '.join(half[:5])}{' and others do' if len(half) > 5 else ''}"
             )
         target = self._target or host_target()
-        compiled = KernelSet((*plan.prepare, *plan.steps), target, self._policy, self._store)
+        policy = replace(self._policy, weights_change=bool(plan.graph.updates))
+        compiled = KernelSet((*plan.prepare, *plan.steps), target, policy, self._store)
         return CpuExecutable(plan, compiled, threads=self.threads)
 
 

@@ -48,7 +48,7 @@ def conv2d_grad_input_cpu(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> None
 @kernels.rule(conv2d_grad_weight)
 def conv2d_grad_weight_cpu(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> None:
     """Sum over images and places the products of what a tap saw and the gradient there."""
-    write_weight_gradient(k, node.attrs)
+    write_weight_gradient(k, node)
 
 
 def write_sums(k: KernelBuilder, sums: TapSum, finish: Finish, node: Node[Any]) -> None:
