@@ -40,7 +40,10 @@ class Backend(ABC):
         """
         reason = self.unavailable()
         if reason is not None:
-            raise BackendError(f"the backend {self.name} cannot run here: {reason}")
+            raise BackendError(
+                f"the backend {self.name} cannot run here: {reason}\n"
+                "help: --device auto takes the reference backend where no other can run"
+            )
         if plan.alignment % self.alignment:
             raise BackendError(
                 f"the plan is aligned to {plan.alignment} bytes; "
