@@ -17,6 +17,7 @@ from cnndsl.backends.cpu.kernels.conv_frame import Frame, frame_of, write_frames
 from cnndsl.backends.cpu.kernels.conv_pack import FEW_INPUTS, Panels, block_start, input_block
 from cnndsl.backends.cpu.kernels.conv_steps import (
     ONE_STEP,
+    STEP_CYCLES,
     Side,
     Unrolled,
     Walk,
@@ -79,7 +80,7 @@ def _filter_tiles(sums: TapSum, target: CpuTarget, lanes: int) -> Iterator[Direc
             if not tile_fits(target, numbers, vectors):
                 break
             tiles = height * ceil_div(width, numbers) * ceil_div(sums.outputs, vectors * lanes)
-            each = sums.steps * tile_cycles(numbers, vectors)
+            each = sums.steps * (tile_cycles(numbers, vectors) + STEP_CYCLES)
             # Lanes are turned into pixels: four exchanges and a store for each filter.
             store = vectors * lanes * 4.5
             yield DirectTile(True, numbers, 1, vectors, tiles * (each + store))
@@ -95,7 +96,8 @@ def _pixel_tiles(sums: TapSum, target: CpuTarget, lanes: int) -> Iterator[Direct
                     break
                 tiles = ceil_div(height, rows) * ceil_div(width, vectors * lanes)
                 tiles *= ceil_div(sums.outputs, numbers)
-                each = sums.steps * tile_cycles(numbers, vectors * rows, split=split)
+                each = tile_cycles(numbers, vectors * rows, split=split) + STEP_CYCLES
+                each *= sums.steps
                 store = numbers * vectors * rows * 2.0
                 yield DirectTile(False, numbers, rows, vectors, tiles * (each + store + 10))
 

@@ -103,7 +103,7 @@ class WinogradWeight:
         kept = 3.0 * self.inputs * self.outputs / self.lanes / self.cuts.tiles
         moved = 300.0 * (self.inputs + self.outputs) / self.lanes
         whole = self.pairs * self.parts * self.area * self.inputs * self.outputs
-        return tiles * (self.area * (steps + kept) + moved) + whole * 4 / 8.0
+        return tiles * (self.area * (steps + kept) + moved) + whole * 1.0
 
     @property
     def _sums_size(self) -> int:
@@ -138,22 +138,27 @@ class WinogradWeight:
         with k.phase(self.parts * self.pairs, flops=sums.flops / 3, nbytes=nbytes) as f:
             part, group, input_, output = f.unravel(f.unit, shape)
             total = f.at(f.place(totals), self.kind, f.imul(f.unit, self._sums_size))
-            zero = constant(self.kind.times(self.lanes), 0.0)
-            with f.loop(0, self._sums_size, self.lanes) as place:
-                f.store(zero, total, place)
             first = f.imul(input_, self.inputs // self.lanes)
             other = f.imul(output, self.outputs // self.lanes)
-            with f.loop(*pieces(f, cuts.count, self.each, part)) as number:
+            blocks = pieces(f, cuts.count, self.each, part)
+            with f.loop(*blocks) as number:
                 block = f.unravel(number, cuts.blocks)
                 where = block[0], block[1], block[2]
                 places = [f.place(buffer) for buffer in mine]
                 seen.write_block(f, group, where, places[0], first=first)
                 grad.write_block(f, group, where, places[1], first=other)
-                self._multiply(f, (places[0], places[1], total), (seen_spacing, grad_spacing))
+                begins = f.compare("eq", f.index(number), f.index(blocks[0]))
+                memory = places[0], places[1], total
+                self._multiply(f, memory, (seen_spacing, grad_spacing), begins)
         self._write_result(totals)
 
-    def _multiply(self, f: PhaseEmitter, memory: tuple[V, V, V], spacing: tuple[int, int]) -> None:
-        """Add the products of a block's tiles to the sums of every element."""
+    def _multiply(
+        self, f: PhaseEmitter, memory: tuple[V, V, V], spacing: tuple[int, int], begins: V
+    ) -> None:
+        """Add the products of a block's tiles to the sums of every element.
+
+        The first block of a part `begins` the sums.
+        """
         seen, grad, total = memory
         lanes, wide = self.lanes, self.kind.times(self.lanes)
         across = self.outputs // lanes // self.vectors
@@ -169,11 +174,16 @@ class WinogradWeight:
                 *(f, wide, Side(left, range(self.rows))),
                 *(Side(right, [w * lanes for w in range(self.vectors)]), [walk]),
             )
+            keeps = f.bits("xor", begins, constant(begins.type, 1))
             for n, line in enumerate(sums):
                 at = f.iadd(place, f.imul(f.iadd(row, n), self.outputs))
-                for w, value in enumerate(line):
-                    here = f.iadd(at, w * lanes)
-                    f.store(f.add(f.load(wide, total, here), value), total, here)
+                with f.when(keeps):
+                    known = [f.load(wide, total, f.iadd(at, w * lanes)) for w in range(len(line))]
+                    for w, value in enumerate(line):
+                        f.store(f.add(known[w], value), total, f.iadd(at, w * lanes))
+                with f.when(begins):
+                    for w, value in enumerate(line):
+                        f.store(value, total, f.iadd(at, w * lanes))
 
     def _write_result(self, totals: Buffer) -> None:
         """Write the phase that adds parts up in their order and transforms the sums back."""
