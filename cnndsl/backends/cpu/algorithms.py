@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnndsl.backends.cpu.kernels.conv_direct import choose_tile
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.kernels.conv_tile import choose_tile
 from cnndsl.backends.cpu.kernels.winograd_cuts import cut_tiles, fits_winograd, product_tile
 from cnndsl.backends.cpu.policy import Policy
 from cnndsl.backends.cpu.target import CpuTarget
