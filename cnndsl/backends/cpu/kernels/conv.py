@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnndsl.backends.cpu.algorithms import WINOGRAD, choose
 from cnndsl.backends.cpu.kernel import KernelBuilder
+from cnndsl.backends.cpu.kernels.conv_algorithms import WINOGRAD, choose
 from cnndsl.backends.cpu.kernels.conv_direct import write_taps
 from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import Lattice, TapSum, forward_taps, gradient_taps
