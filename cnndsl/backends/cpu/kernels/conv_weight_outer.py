@@ -76,7 +76,8 @@ def _tiles(sums: TapSum, target: CpuTarget, lanes: int) -> Iterator[tuple[int, i
     taps = rows * columns
     for vectors in range(1, min(6, ceil_div(sums.outputs, lanes)) + 1):
         panels = ceil_div(sums.outputs, vectors * lanes)
-        yield 0, columns, vectors, sums.inputs * rows * panels
+        if vectors == 1 or tile_fits(target, columns, vectors):
+            yield 0, columns, vectors, sums.inputs * rows * panels
         for channels in range(1, min(14, sums.inputs) + 1):
             if not tile_fits(target, channels * taps, vectors):
                 break
