@@ -26,10 +26,10 @@ class CompileOptions:
 
     batch: int = 32
     """Images of a run; bound when the graph is made."""
-    device: str = "reference"
-    """Name of the backend."""
+    device: str = "cpu"
+    """Name of the backend; "auto": the fastest that can run here."""
     dtype: DType = DType.F32
-    """Precision: F32, or F64 on the reference backend."""
+    """Precision of the floats: F32 or F64."""
     passes: tuple[Pass, ...] | None = None
     """Optimisations in order; nothing for the usual ones, `()` for none."""
     verify: bool = True

@@ -87,7 +87,7 @@ class Model:
         name: str | Path,
         *,
         params: Mapping[str, str | int | float | bool] | None = None,
-        device: str = "reference",
+        device: str = "cpu",
     ) -> Model:
         """Read a program by file name or by its name in the zoo, or from a weights file.
 
@@ -106,13 +106,13 @@ class Model:
         name: str = "program.cnn",
         *,
         params: Mapping[str, str | int | float | bool] | None = None,
-        device: str = "reference",
+        device: str = "cpu",
     ) -> Model:
         """Read a program from a string; `name` is what messages call it."""
         return cls(parse(text, name), choices=Choices(params=dict(params or {}), device=device))
 
     @classmethod
-    def from_weights(cls, path: Path, *, device: str = "reference") -> Model:
+    def from_weights(cls, path: Path, *, device: str = "cpu") -> Model:
         """Read a weights file that `save` or a run wrote: it holds the program's text.
 
         Raises `WeightsError` for a file that is none or does not fit its own program.
@@ -345,7 +345,7 @@ def load(
     name: str | Path,
     *,
     params: Mapping[str, str | int | float | bool] | None = None,
-    device: str = "reference",
+    device: str = "cpu",
 ) -> Model:
     """Read a program by file or zoo name, or a weights file with its program: `Model.load`."""
     return Model.load(name, params=params, device=device)
@@ -355,7 +355,7 @@ def compile_text(
     text: str,
     *,
     params: Mapping[str, str | int | float | bool] | None = None,
-    device: str = "reference",
+    device: str = "cpu",
     options: CompileOptions | None = None,
 ) -> Compilation:
     """Compile a program given as text, for inference; every stage is kept in the result."""

@@ -16,15 +16,33 @@ BACKENDS.register("reference", "cnndsl.backends.reference.backend:ReferenceBacke
 BACKENDS.register("cpu", "cnndsl.backends.cpu.backend:CpuBackend")
 
 
+AUTO = "auto"
+"""Stands for the fastest backend that can run here."""
+FASTEST_FIRST = ("cpu", "reference")
+"""What `auto` tries; the reference can run everywhere."""
+
+
+def resolve(name: str) -> str:
+    """Give the backend that `auto` stands for here; any other name stands for itself."""
+    if name != AUTO:
+        return name
+    return next(known for known in FASTEST_FIRST if load(known).unavailable() is None)
+
+
 def load(name: str) -> Backend:
-    """Give the backend called `name`; raises `DiagnosticError` when there is none."""
+    """Give the backend called `name`; raises `DiagnosticError` when there is none.
+
+    One that cannot run here is given too, and says so when it compiles: nothing else is taken in
+    its place but for `auto`.
+    """
+    name = resolve(name)
     if name not in BACKENDS:
-        close = nearest(name, BACKENDS)
+        close = nearest(name, (*BACKENDS, AUTO))
         raise DiagnosticError(
             error(
                 "E0912",
                 f"no backend is called {name}",
-                notes=(f"known: {', '.join(BACKENDS)}",),
+                notes=(f"known: {', '.join((*BACKENDS, AUTO))}",),
                 helps=(f"did you mean {close[0]}?",) if close else (),
             )
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from cnndsl.ir.graph import NodeId
 from cnndsl.ir.op import Op
 from cnndsl.plan.plan import Plan
 from cnndsl.runtime.executable import Executable
@@ -31,6 +33,10 @@ class Backend(ABC):
     def _compile(self, plan: Plan) -> Executable:
         """Make the executable; every op of the plan is supported."""
 
+    def algorithms(self, plan: Plan) -> Mapping[NodeId, str]:
+        """Name the way in which each node would be computed that there are several ways for."""
+        return {}
+
     def compile(self, plan: Plan) -> Executable:
         """Make `plan` executable.
 
@@ -40,7 +46,10 @@ class Backend(ABC):
         """
         reason = self.unavailable()
         if reason is not None:
-            raise BackendError(f"the backend {self.name} cannot run here: {reason}")
+            raise BackendError(
+                f"the backend {self.name} cannot run here: {reason}\n"
+                "help: --device auto takes the reference backend where no other can run"
+            )
         if plan.alignment % self.alignment:
             raise BackendError(
                 f"the plan is aligned to {plan.alignment} bytes; "

@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ir": ("cnndsl.cli.ir:ir", "The graph of a program, before and after any pass."),
     "why": ("cnndsl.cli.why:why", "What a pass changed, and what it saved."),
     "plan": ("cnndsl.cli.plan:plan", "Order and memory of a program, as table and chart."),
+    "bench": ("cnndsl.cli.bench:bench", "Time a program, kernel by kernel."),
+    "kernels": ("cnndsl.cli.kernels:kernels", "The code that computes a layer."),
     "train": ("cnndsl.cli.train:train", "Train a program, or go on with a run."),
     "eval": ("cnndsl.cli.eval:eval_", "Measure trained weights on a data set."),
     "predict": ("cnndsl.cli.predict:predict", "Classify images with trained weights."),
@@ -36,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ops": ("cnndsl.cli.ops:ops", "Every op, and what serves it: the conformance matrix."),
     "zoo": ("cnndsl.cli.zoo:zoo", "The networks that come along."),
     "data": ("cnndsl.cli.data:data", "Data sets: list, where they are, download."),
+    "cache": ("cnndsl.cli.cache:cache", "Compiled kernels that are kept."),
     "doctor": ("cnndsl.cli.doctor:doctor", "What this installation has and can do."),
     "completion": ("cnndsl.cli.completion:completion", "Completion for bash, zsh and fish."),
 }

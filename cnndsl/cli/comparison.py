@@ -17,7 +17,7 @@ from cnndsl.ir.graph import Graph, Node, NodeId, Value
 from cnndsl.ir.types import DType
 from cnndsl.layers.initializers import initial_state
 from cnndsl.ops.evaluate import evaluate_values
-from cnndsl.ops.rules import Array, cost_of
+from cnndsl.ops.rules import Array, compute, cost_of
 from cnndsl.passes.base import Pass, run_passes
 from cnndsl.plan.memory import make_plan
 
@@ -29,6 +29,9 @@ ROUNDOFF = {DType.F64: 2.0**-53, DType.F32: 2.0**-24}
 
 SLACK = 16
 """How far the bound lies above the expected rounding; see `bound`."""
+
+VANISHES = 1e-12
+"""A sum in double precision that is this much smaller than its terms is nothing but rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +185,9 @@ def _update_errors(
 ) -> Iterator[tuple[str, float]]:
     """Compare by how much a step moves each parameter, which for rate 1 is its gradient.
 
-    Rounding of the parameter itself is allowed for. A gradient that all but cancels (a bias before
-    a batch norm) is measured against a thousandth of the largest gradient, number by number.
+    Rounding of the parameter itself is allowed for. A small gradient is measured against a
+    thousandth of the largest one, number by number, and a sum whose terms cancel (of a bias before
+    a batch norm) against the size of its terms: that is what their rounding is in proportion to.
     """
     unit = 2 * ROUNDOFF[dtype]
     moved = {
@@ -192,11 +196,23 @@ def _update_errors(
     }
     largest = max((_rms(change) for change in moved.values()), default=0.0)
     for name, change in moved.items():
-        floor = 1e-3 * largest * math.sqrt(change.size)
+        floor = max(1e-3 * largest * math.sqrt(change.size), _cancelled(reference, name))
         found = state[name].astype(np.float64) - reference.feeds[name]
         size = max(float(np.linalg.norm(change)), floor)
         rounding = unit * float(np.linalg.norm(reference.feeds[name])) / size if size > 0 else 0.0
         yield name, max(0.0, relative_error(found, change, floor=floor) - rounding)
+
+
+def _cancelled(reference: Reference, name: str) -> float:
+    """Give the size of the terms of a parameter's gradient if their sum vanishes, else 0."""
+    graph = reference.graph
+    node = graph[NodeId(f"{name}.grad")] if f"{name}.grad" in graph else None
+    if node is None or node.op.name != "reduce_sum":
+        return 0.0
+    total = reference.values[node.results[0]]
+    (terms,) = compute(node, np.abs(reference.values[node.operands[0]]))
+    size = float(np.linalg.norm(terms))
+    return size if np.linalg.norm(total) < VANISHES * size else 0.0
 
 
 def _rms(array: Array) -> float:

@@ -12,10 +12,20 @@ import click
 from cnndsl.cli.console import emit_json
 from cnndsl.cli.options import json_option
 
-REQUIRED = ("click", "lark", "networkx", "numpy", "pillow", "platformdirs", "rich", "safetensors")
+REQUIRED = (
+    "click",
+    "lark",
+    "llvmlite",
+    "networkx",
+    "numpy",
+    "pillow",
+    "platformdirs",
+    "rich",
+    "safetensors",
+)
 """Distributions that must be there."""
 
-EXTRAS = {"llvmlite": "jit", "cupy": "gpu", "onnx": "onnx", "matplotlib": "plot"}
+EXTRAS = {"cupy": "gpu", "onnx": "onnx", "matplotlib": "plot"}
 """Modules that an extra brings."""
 
 

@@ -68,6 +68,9 @@ def data_options(command: F) -> F:
 def device_option(command: F) -> F:
     """Add `--device`."""
     option = click.option(
-        "--device", metavar="NAME", help="The backend that runs it (also: CNNDSL_DEVICE)."
+        "--device",
+        metavar="NAME",
+        help="What runs it: cpu, reference, or auto for the fastest that can "
+        "(also: CNNDSL_DEVICE).  [default: cpu]",
     )
     return option(command)

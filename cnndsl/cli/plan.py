@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from cnndsl.cli.options import device_option, json_option, program_argument
 from cnndsl.cli.text_tables import Column, terminal_width, text_table
 
 if TYPE_CHECKING:
+    from cnndsl.ir.graph import NodeId
     from cnndsl.plan.plan import Plan, Slot
     from cnndsl.plan.report import Row
 
@@ -47,7 +49,8 @@ def plan(
     A place is the first letter of an arena and a byte in it: w128 is byte 128 of the workspace, i
     stands for inputs, s for the state (parameters), c for constants, p for what is prepared from
     state and constants alone. A result is live until the last step that needs it. Steps p0, p1, ..
-    run once, when weights are loaded.
+    run once, when weights are loaded. Behind a convolution stands the algorithm that the device
+    would take.
     """
     from cnndsl.backends import load as load_backend
     from cnndsl.passes.base import run_passes
@@ -60,18 +63,19 @@ def plan(
     graph = run_passes(wanted.lower(elaboration), wanted.passes)
     made = make_plan(graph, alignment=backend.alignment)
     if as_json:
-        emit_json(record(made))
+        emit_json(record(made, backend.algorithms(made)))
         return
     width = terminal_width()
-    click.echo(table(made))
+    click.echo(table(made, backend.algorithms(made)))
     click.echo("")
     click.echo("\n".join(textwrap.fill(line, width) for line in summary(made).split("\n")))
     click.echo("")
     click.echo(chart(made, width=width))
 
 
-def table(made: Plan) -> str:
-    """Write a line a step."""
+def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
+    """Write a line a step, with the algorithms of those that have a choice."""
+    from cnndsl.ir.graph import NodeId
     from cnndsl.plan.plan import Phase
     from cnndsl.plan.report import rows, size
 
@@ -80,7 +84,7 @@ def table(made: Plan) -> str:
         return (
             f"{'p' if row.phase is Phase.PREPARE else ''}{row.order}",
             row.node,
-            row.op,
+            f"{row.op} {_short(algorithms.get(NodeId(row.node), ''))}".rstrip(),
             " ".join(map(_place, row.operands)),
             " ".join(map(_place, row.results)) + sharing,
             size(row.nbytes),
@@ -90,12 +94,18 @@ def table(made: Plan) -> str:
     return text_table(COLUMNS, [cells(row) for row in rows(made)])
 
 
+def _short(algorithm: str) -> str:
+    """Leave out how an algorithm cuts its work, which `--json` tells."""
+    return "; ".join(part.partition(",")[0] for part in algorithm.split("; "))
+
+
 def _place(slot: Slot) -> str:
     return f"{slot.arena.value[0]}{slot.offset}"
 
 
-def record(made: Plan) -> dict[str, object]:
+def record(made: Plan, algorithms: Mapping[NodeId, str]) -> dict[str, object]:
     """Give a plan as JSON values; offsets and sizes in bytes."""
+    from cnndsl.ir.graph import NodeId
     from cnndsl.plan.report import rows, totals
 
     total = totals(made)
@@ -111,6 +121,7 @@ def record(made: Plan) -> dict[str, object]:
                 "step": row.order,
                 "node": row.node,
                 "op": row.op,
+                "algorithm": algorithms.get(NodeId(row.node)),
                 "reads": [_slot(slot) for slot in row.operands],
                 "writes": [_slot(slot) for slot in row.results],
                 "bytes": row.nbytes,

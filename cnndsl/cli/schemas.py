@@ -140,6 +140,14 @@ TRAINING: Schema = {
 DIFF_ROW = record(name=STRING, words=STRING, output=SIZE, params=COUNT, macs=COUNT)
 """A row of one of two programs."""
 
+CACHE_KEYS: dict[str, Schema] = {
+    "folder": optional(STRING),
+    "kernels": COUNT,
+    "bytes": COUNT,
+    "most_bytes": COUNT,
+}
+CACHE = record(**CACHE_KEYS)
+"""The folder of compiled kernels; sizes in bytes."""
 SCHEMAS: Mapping[str, Schema] = {
     "run": TRAINING,
     "train": TRAINING,
@@ -282,6 +290,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 step=COUNT,
                 node=STRING,
                 op=STRING,
+                algorithm=optional(STRING),
                 reads=array(SLOT),
                 writes=array(SLOT),
                 bytes=COUNT,
@@ -289,6 +298,36 @@ SCHEMAS: Mapping[str, Schema] = {
                 sharing=optional(STRING),
             )
         ),
+    ),
+    "bench": record(
+        name=STRING,
+        batch=COUNT,
+        seconds=record(best=NUMBER, median=NUMBER, rounds=COUNT),
+        ceiling=optional(
+            record(
+                threads=COUNT,
+                flops_per_second=NUMBER,
+                bytes_per_second=NUMBER,
+                roofline_seconds=NUMBER,
+            )
+        ),
+        steps=array(
+            record(
+                node=STRING,
+                op=STRING,
+                algorithm=STRING,
+                seconds=NUMBER,
+                flops=INTEGER,
+                bytes=COUNT,
+                reached=optional(NUMBER),
+            )
+        ),
+    ),
+    "kernels": record(
+        name=STRING,
+        layer=STRING,
+        emit={"enum": ["ir", "llvm", "asm"]},
+        kernels=array(record(node=STRING, op=STRING, algorithm=STRING, text=STRING)),
     ),
     "verify": record(
         ok=FLAG,
@@ -347,6 +386,8 @@ SCHEMAS: Mapping[str, Schema] = {
         )
     ),
     "data get": record(files=array(STRING)),
+    "cache info": CACHE,
+    "cache clear": record(**CACHE_KEYS, freed=COUNT),
     "completion": record(shell=STRING, script=STRING),
     "doctor": record(
         ok=FLAG,

@@ -150,8 +150,8 @@ def compare_all(
     for name, backend in backends.items():
         if not quiet:
             click.echo(f"backend {name}")
-        # Double precision is what the reference is for; the others serve single precision.
-        precisions = ("f64", "f32") if name == "reference" else ("f32",)
+        # Graphics processors serve single precision.
+        precisions = ("f64", "f32") if name in ("reference", "cpu") else ("f32",)
         for case in cases(wanted.passes):
             outcomes = {
                 dtype: compare(reference, graphs[dtype], case, backend, dtype=DType(dtype))

@@ -8,13 +8,13 @@ from typing import NoReturn
 
 import numpy.typing as npt
 
-from cnndsl.ir.graph import Value
+from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ir.types import TensorType
 from cnndsl.ops.rules import Array
 from cnndsl.plan.plan import Plan
 from cnndsl.runtime.feeds import fit_arrays
 from cnndsl.runtime.locks import SharedLock
-from cnndsl.runtime.profile import Profile
+from cnndsl.runtime.profile import Ceiling, Profile
 from cnndsl.support.diagnostics import BackendError
 
 State = dict[str, Array]
@@ -88,6 +88,18 @@ class Executable(ABC):
     def artifacts(self) -> Mapping[str, str]:
         """Give the texts that the backend generated, by kind: "llvm", "asm", "cuda", "ptx"."""
         return {}
+
+    def node_artifacts(self, node: NodeId) -> Mapping[str, str]:
+        """Give the texts that were generated for one node, by kind; none if it is not launched."""
+        return {}
+
+    def algorithm(self, node: NodeId) -> str:
+        """Name the way in which a node is computed; "" where there is but one."""
+        return ""
+
+    def ceiling(self) -> Ceiling | None:
+        """Measure what the machine can do on the threads of this program, if that is known how."""
+        return None
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled."""

@@ -11,6 +11,27 @@ from cnndsl.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What a machine can do at most, as measured on it."""
+
+    threads: int
+    """Threads that it was measured on."""
+    flops_per_second: float
+    """Floating-point operations a second of multiply-adds in registers."""
+    bytes_per_second: float
+    """Bytes a second that are read from memory."""
+
+    def seconds(self, cost: Cost) -> float:
+        """Give the least time that a cost can take: of computing or of moving, the longer.
+
+        Williams, Waterman and Patterson, "Roofline" (2009). Less is possible where the operations
+        are fewer than were counted, as in Winograd's convolution, or bytes come from a cache.
+        """
+        moved = cost.bytes_read + cost.bytes_written
+        return max(cost.flops / self.flops_per_second, moved / self.bytes_per_second)
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileRow:
     """One step, or all steps of one op."""
 
@@ -58,6 +79,10 @@ class Profile:
     def share(self, row: ProfileRow) -> float:
         """Give the part of the whole run that `row` takes, from 0 to 1."""
         return row.seconds / self.seconds if self.seconds else 0.0
+
+    def roofline(self, ceiling: Ceiling) -> float:
+        """Give the least seconds that the steps can take, one after the other."""
+        return sum(ceiling.seconds(row.cost) for row in self.rows)
 
     def by_op(self) -> tuple[ProfileRow, ...]:
         """Give one row an op, the slowest first."""

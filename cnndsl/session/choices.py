@@ -40,8 +40,8 @@ class Choices:
     """Most images of each split."""
     skip_bad: bool = False
     """Whether images that cannot be read are left out."""
-    device: str = "reference"
-    """Name of the backend."""
+    device: str = "cpu"
+    """Name of the backend; "auto": the fastest that can run here."""
     dtype: DType = DType.F32
     """Precision."""
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cnndsl.backends import AUTO, FASTEST_FIRST
+from cnndsl.backends import load as load_backend
+from cnndsl.backends import resolve as resolve_backend
 from cnndsl.compiler import CompileOptions, Training, compile_network
 from cnndsl.data import DATASETS, DataSpec, PreparedData, PreparedSplit, batches, steps_per_epoch
 from cnndsl.data.sources import open_data
@@ -297,8 +300,9 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
 
     Raises `DiagnosticError` for a program that is wrong or does not fit its data, `DataError`.
     """
-    elaboration = plain_elaboration(program, choices, base_dir=base_dir)
     notes: list[str] = []
+    choices = with_backend(choices, notes)
+    elaboration = plain_elaboration(program, choices, base_dir=base_dir)
     with pointing_into(program):
         elaboration = with_chosen_start(elaboration)
         settings = resolve(elaboration, choices, notes)
@@ -320,6 +324,21 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
         settings = replace(settings, epochs=epochs)
         notes.append(f"{elaboration.train.steps:,} steps are {epochs} epochs of {per_epoch:,}")
     return Session(elaboration, settings, data, choices, spec, base_dir, tuple(notes))
+
+
+def with_backend(choices: Choices, notes: list[str]) -> Choices:
+    """Put the backend that `auto` stands for here in its place, with a note if it is a slow one.
+
+    A run that is resumed elsewhere goes on as it began, or not at all.
+    """
+    if choices.device != AUTO:
+        return choices
+    fastest = FASTEST_FIRST[0]
+    device = resolve_backend(choices.device)
+    if device != fastest:
+        reason = load_backend(fastest).unavailable()
+        notes.append(f"runs on the {device} backend; {fastest} cannot run here: {reason}")
+    return replace(choices, device=device)
 
 
 def given_folder(choices: Choices, elaboration: Elaboration) -> Path | None:

@@ -14,8 +14,8 @@ class Settings:
 
     data_dir: Path | None = None
     """CNNDSL_DATA: a folder that holds data sets, looked into before the cache."""
-    device: str = "reference"
-    """CNNDSL_DEVICE: the backend that runs programs."""
+    device: str = "cpu"
+    """CNNDSL_DEVICE: the backend that runs programs; "auto": the fastest that can run here."""
     threads: int | None = None
     """CNNDSL_THREADS: the most threads that a program runs on; nothing: all processors."""
     kernel_dir: str | None = None
@@ -36,7 +36,7 @@ class Settings:
             raise ValueError(f"CNNDSL_THREADS is {threads!r}; it takes a number from 1")
         return cls(
             data_dir=Path(data).expanduser() if data else None,
-            device=env.get("CNNDSL_DEVICE") or "reference",
+            device=env.get("CNNDSL_DEVICE") or "cpu",
             threads=int(threads) if threads else None,
             kernel_dir=env.get("CNNDSL_KERNELS") or None,
             debug=int(debug),

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 import pytest
 
-from cnndsl.backends import BACKENDS, load
+from cnndsl.backends import AUTO, BACKENDS, FASTEST_FIRST, load, resolve
 from cnndsl.backends.base import Backend
 from cnndsl.backends.reference.backend import ReferenceBackend
 from cnndsl.ir.builder import Builder
@@ -55,7 +56,9 @@ def test_missing_kernels_are_all_listed() -> None:
 
 
 def test_a_backend_says_why_it_cannot_run() -> None:
-    with pytest.raises(BackendError, match="no-addition cannot run here: it rains"):
+    with pytest.raises(
+        BackendError, match=r"no-addition cannot run here: it rains\nhelp: --device auto"
+    ):
         NoAddition("it rains").compile(make_plan(sums(0)))
 
 
@@ -83,3 +86,18 @@ def test_unknown_backends_are_named_with_the_known_ones() -> None:
 def test_reference_supports_every_op_that_is_launched() -> None:
     backend = load("reference")
     assert {op.name for op in OPS.values() if not backend.supports(op)} == {"input", "parameter"}
+
+
+def test_auto_is_the_fastest_that_can_run() -> None:
+    assert resolve("reference") == "reference"
+    first = next(name for name in FASTEST_FIRST if load(name).unavailable() is None)
+    assert (resolve(AUTO), load(AUTO).name) == (first, first)
+    assert FASTEST_FIRST[-1] == "reference"
+
+
+def test_only_auto_takes_another_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    assert load(AUTO).name == "reference"
+    assert load("cpu").name == "cpu"
+    with pytest.raises(BackendError, match=r"the backend cpu cannot run here: llvmlite"):
+        load("cpu").compile(make_plan(sums(1)))

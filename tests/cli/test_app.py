@@ -32,8 +32,9 @@ def pages() -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [
-        "check", "summary", "table", "zoo", "zoo list", "ir", "why", "plan", "verify", "gradcheck",
-        "ops", "fmt", "doctor", "completion", "data", "data list", "data get",
+        "check", "summary", "table", "zoo", "zoo list", "ir", "why", "plan", "bench", "kernels",
+        "verify", "gradcheck", "ops", "fmt", "doctor", "completion", "data", "data list",
+        "data get", "cache", "cache info", "cache clear",
     ],
     ids=lambda name: name.replace(" ", "-"),
 )  # fmt: skip
@@ -48,7 +49,7 @@ def test_every_help_page_fits_and_offers_json(name: str) -> None:
     result = run(*name.split(), "-h")
     assert result.code == 0
     assert max(map(len, result.lines)) <= 80
-    assert "--json" in result.out or name in ("data", "zoo")
+    assert "--json" in result.out or name in ("data", "zoo", "cache")
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

@@ -14,11 +14,11 @@ from cnndsl.frontend.elaborate import elaborate
 from cnndsl.frontend.lower import lower
 from cnndsl.frontend.parse import parse
 from cnndsl.ir.builder import Builder
-from cnndsl.ir.graph import Graph, Origin
+from cnndsl.ir.graph import Graph, NodeId, Origin
 from cnndsl.ir.types import DType
 from cnndsl.ops.activations import relu, tanh
 from cnndsl.ops.conv import conv2d
-from cnndsl.ops.elementwise import emit_scalar, mul
+from cnndsl.ops.elementwise import add, emit_scalar, mul
 from cnndsl.passes.pipelines import INFER, TRAIN
 from cnndsl.train.optimizers import SGD
 from cnndsl.train.step import train_step
@@ -111,6 +111,32 @@ def test_a_wrong_update_is_found() -> None:
     outcome = outcome_of(Case("spoiled", (Spoiled(forget_an_update),)), train=True)
     assert (outcome.ok, outcome.worst) == (False, "conv2.bias")
     assert outcome.error == pytest.approx(1.0)
+
+
+def test_a_bias_before_a_batch_norm_is_measured_by_what_cancels() -> None:
+    """Its gradient is zero, and what rounding leaves of the sum depends on its terms alone."""
+    network = elaborate(parse("input [6x6x2]\nconv 3 3x3 -> bn -> relu -> fc 4 -> softmax")).network
+    graphs = {
+        dtype: train_step(
+            lower(network, batch=2, dtype=dtype, training=True, loss="crossentropy"),
+            optimizer=SGD(lr=1.0),
+        )
+        for dtype in (DType.F64, DType.F32)
+    }
+    reference = Reference.of(graphs[DType.F64], seed=3)
+    shifted = []
+    for away in (0.0, 1e-7, 1e-2):
+
+        def shift(graph: Graph, away: float = away) -> None:
+            b = Builder(graph, Origin())
+            old = graph.updates[NodeId("conv1.bias")]
+            graph.updates[NodeId("conv1.bias")] = b.emit(add, old, emit_scalar(b, away, old))
+
+        case = Case("shifted", (Spoiled(shift),))
+        graph = graphs[DType.F32]
+        shifted.append(compare(reference, graph, case, load("reference"), dtype=DType.F32))
+    assert [outcome.ok for outcome in shifted] == [True, True, False]
+    assert shifted[-1].worst == "conv1.bias"
 
 
 def test_bounds_follow_precision() -> None:

@@ -44,6 +44,18 @@ def test_batch_scales_the_workspace_not_the_state() -> None:
     assert one["workspace"] * 2 == two["workspace"]
 
 
+def test_the_algorithms_of_convolutions_are_shown() -> None:
+    document = run_json("plan", str(RESNET), "-p", "depth=18", "--batch", "1")
+    chosen = {step["op"]: set[str]() for step in document["steps"]}
+    for step in document["steps"]:
+        if step["algorithm"] is not None:
+            chosen[step["op"]].add(step["algorithm"].partition(",")[0])
+    assert {op for op, names in chosen.items() if names} == {"conv2d"}
+    assert chosen["conv2d"] <= {"direct", "winograd2", "winograd4"}
+    plain = run_json("plan", "lenet", "--device", "reference")
+    assert {step["algorithm"] for step in plain["steps"]} == {None}
+
+
 def test_unknown_device() -> None:
     result = run("plan", "lenet", "--device", "referense")
     assert (result.code, "did you mean reference?" in result.err) == (1, True)

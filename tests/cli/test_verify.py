@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from cnndsl.backends import BACKENDS, load
+from cnndsl.frontend.find import zoo_programs
 from cnndsl.passes import pipelines
 from tests.cli.runner import run, run_json
 from tests.cli.test_comparison import Spoiled, put_tanh_for_relu
 from tests.zoo.networks import LIGHT
+
+READY = [name for name in BACKENDS if load(name).unavailable() is None]
+"""The backends that can run here."""
 
 SMALL = "input [6x6x2]\nconv 3 3x3 -> bn -> relu -> fc 4 -> softmax\n"
 
@@ -23,8 +28,11 @@ def test_a_line_a_case(small: str) -> None:
     result = run("verify", small)
     assert (result.code, result.err) == (0, "")
     passes = {each.name for each in pipelines.INFER}
-    assert len(result.lines) == 3 + 2 * len(passes) + 2 + 2
-    assert result.lines[-1] == f"{2 * len(passes) + 2} cases agree"
+    cases, backends = 2 * len(passes) + 2, len(READY)
+    assert len(result.lines) == 2 + backends * (1 + cases) + 2
+    assert result.lines[-1] == f"{backends * cases} cases agree"
+    for name in READY:
+        assert f"backend {name}" in result.lines
     assert max(map(len, result.lines)) <= 80
     for name in passes:
         assert any(line.startswith(f"only {name} ") for line in result.lines)
@@ -45,7 +53,7 @@ def test_a_wrong_pass_is_told(small: str, monkeypatch: pytest.MonkeyPatch) -> No
     result = run("verify", small)
     assert result.code == 7
     assert "DIFFERS; first at %relu1" in result.out
-    assert result.lines[-1] == "3 of 6 cases differ"
+    assert result.lines[-1] == f"{3 * len(READY)} of {6 * len(READY)} cases differ"
     document = run_json("verify", small)
     wrong = {case["passes"] for case in document["cases"] if not case["ok"]}
     assert wrong == {"only spoiled", "all but eliminate-dead-nodes", "all passes"}

@@ -10,7 +10,7 @@ from cnndsl.ops.rules import Cost
 from cnndsl.ops.structural import InputAttrs, input_
 from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Plan
-from cnndsl.runtime.profile import Profile, ProfileRow, fastest
+from cnndsl.runtime.profile import Ceiling, Profile, ProfileRow, fastest
 
 
 def plan() -> Plan:
@@ -38,6 +38,14 @@ def test_rows_of_an_op_are_summed_slowest_first() -> None:
         ("neg", 0.75, 2),
     ]
     assert by_op[1].cost.flops == 20
+
+
+def test_the_roofline_is_the_longer_of_computing_and_moving() -> None:
+    ceiling = Ceiling(threads=1, flops_per_second=100.0, bytes_per_second=10.0)
+    assert ceiling.seconds(Cost(flops=50, bytes_read=1, bytes_written=1)) == 0.5
+    assert ceiling.seconds(Cost(flops=50, bytes_read=7, bytes_written=3)) == 1.0
+    profile = Profile.of(plan(), [0.5, 0.25, 0.125], 1.0)
+    assert profile.roofline(ceiling) == (80 + 80 + 120) / 10
 
 
 def test_nothing_measured_is_no_division_by_zero() -> None:

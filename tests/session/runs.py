@@ -105,12 +105,13 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give an environment without the user's settings.
+    """Give an environment without the user's settings, but with the kernels that are compiled.
 
     The number of BLAS threads stays that of this process: the last bits of a product depend on it.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("CNNDSL_")}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **(more or {})}
+    kernels = {k: v for k, v in os.environ.items() if k == "CNNDSL_KERNELS"}
+    return {**kept, **kernels, "PYTHONDONTWRITEBYTECODE": "1", **(more or {})}
 
 
 def start(

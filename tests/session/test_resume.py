@@ -42,9 +42,10 @@ def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(tmp_path: Path) -> Non
     assert len(hashes) == len(instants)
 
 
-def test_a_run_stopped_again_and_again_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    whole = left_in(begin(tmp_path, session_of()))
-    folder = begin(tmp_path, session_of(), stop_after=2)
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_a_run_stopped_again_and_again_goes_on_bit_for_bit(device: str, tmp_path: Path) -> None:
+    whole = left_in(begin(tmp_path, session_of(device=device)))
+    folder = begin(tmp_path, session_of(device=device), stop_after=2)
     for _ in range(3):
         resume(folder, stop_after=4)
     resume(folder)

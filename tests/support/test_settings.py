@@ -10,7 +10,7 @@ from cnndsl.support.settings import Settings
 
 
 def test_defaults() -> None:
-    assert Settings.from_env({}) == Settings(data_dir=None, device="reference", debug=0)
+    assert Settings.from_env({}) == Settings(data_dir=None, device="cpu", debug=0)
 
 
 def test_values() -> None:
@@ -35,5 +35,5 @@ def test_bad_debug(value: str) -> None:
 
 
 def test_reads_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CNNDSL_DEVICE", "cpu")
-    assert Settings.from_env().device == "cpu"
+    monkeypatch.setenv("CNNDSL_DEVICE", "reference")
+    assert Settings.from_env().device == "reference"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from time import perf_counter
 from typing import Any, ClassVar
@@ -12,10 +12,11 @@ import numpy as np
 
 from cnndsl.backends.base import Backend
 from cnndsl.backends.cpu import kernels as kernels
-from cnndsl.backends.cpu.compile import KernelSet
+from cnndsl.backends.cpu.ceiling import measure
+from cnndsl.backends.cpu.compile import KernelSet, key_of, write_kernel
 from cnndsl.backends.cpu.faults import faults
 from cnndsl.backends.cpu.jit import assembly
-from cnndsl.backends.cpu.kernel import LINE_BYTES, Kernel
+from cnndsl.backends.cpu.kernel import LINE_BYTES, Kernel, Key
 from cnndsl.backends.cpu.objects import ObjectStore
 from cnndsl.backends.cpu.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cpu.program import Bytes, Program, allocate, crew_size, make_recipe, view
@@ -28,7 +29,7 @@ from cnndsl.ir.types import DType
 from cnndsl.ops.rules import Array, compute
 from cnndsl.plan.plan import Arena, Plan
 from cnndsl.runtime.executable import Executable, State
-from cnndsl.runtime.profile import Profile
+from cnndsl.runtime.profile import Ceiling, Profile
 from cnndsl.support.diagnostics import BackendError
 from cnndsl.support.settings import Settings
 
@@ -65,6 +66,24 @@ class CpuBackend(Backend):
         """Tell whether there is a kernel for `op`."""
         return op in rules
 
+    def algorithms(self, plan: Plan) -> Mapping[NodeId, str]:
+        """Name the algorithms of the convolutions; nothing is compiled."""
+        if self.unavailable() is not None:
+            return {}
+        policy = replace(self._policy, weights_change=bool(plan.graph.updates))
+        target = self._target or host_target()
+        known: dict[Key, str] = {}
+        found: dict[NodeId, str] = {}
+        for step in (*plan.prepare, *plan.steps):
+            key = key_of(step)
+            if not key.op.name.startswith("conv2d"):
+                continue
+            wanted = policy.wanted(step.node.id, step.node.op.name)
+            if wanted is not None or key not in known:
+                known[key] = write_kernel(step, key, target, policy).algorithm
+            found[step.node.id] = known[key]
+        return found
+
     def _compile(self, plan: Plan) -> Executable:
         half = [
             step.node.id
@@ -77,7 +96,8 @@ class CpuBackend(Backend):
                 f"{', '.join(half[:5])}{' and others do' if len(half) > 5 else ''}"
             )
         target = self._target or host_target()
-        compiled = KernelSet((*plan.prepare, *plan.steps), target, self._policy, self._store)
+        policy = replace(self._policy, weights_change=bool(plan.graph.updates))
+        compiled = KernelSet((*plan.prepare, *plan.steps), target, policy, self._store)
         return CpuExecutable(plan, compiled, threads=self.threads)
 
 
@@ -152,6 +172,22 @@ class CpuExecutable(Executable):
                 f"# {', '.join(ids)}\n{assembly(text, self.target)}" for text, ids in users.items()
             ),
         }
+
+    def node_artifacts(self, node: NodeId) -> Mapping[str, str]:
+        """Give LLVM's text and the assembly of the kernel of one node."""
+        launched = {step.node.id for step in (*self.plan.prepare, *self.plan.steps)}
+        if node not in launched or not self.kernel(node).phases:
+            return {}
+        text = self.kernel(node).text
+        return {"llvm": text, "asm": assembly(text, self.target)}
+
+    def algorithm(self, node: NodeId) -> str:
+        """Name the way in which a node is computed; "" where there is but one."""
+        return self.kernel(node).algorithm
+
+    def ceiling(self) -> Ceiling:
+        """Measure what the processor can do on the threads of this program."""
+        return measure(self.threads)
 
     def _write_state(self, arrays: Mapping[str, Array]) -> None:
         for name, array in arrays.items():

@@ -93,6 +93,10 @@ class ObjectStore:
                 freed += size
         return freed
 
+    def count(self) -> int:
+        """Give the number of kernels."""
+        return len(self._files())
+
     def nbytes(self) -> int:
         """Give the bytes of all files."""
         return sum(size for _, size, _ in self._files())

@@ -19,6 +19,9 @@ class Policy:
     algorithms: Mapping[str, str] = field(default_factory=dict)
     """Name of a node or of an op to the algorithm that it must use, where it can."""
 
+    weights_change: bool = False
+    """Whether weights are others at every run, so that laying them out counts."""
+
     def wanted(self, node: str, op: str) -> str | None:
         """Give the algorithm that was asked for by a node's name, or by its op's.
 

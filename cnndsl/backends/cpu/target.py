@@ -41,7 +41,8 @@ def unavailable() -> str | None:
     try:
         import llvmlite
     except ImportError as error:
-        return f"llvmlite cannot be loaded ({error}); install it with: pip install 'cnndsl[jit]'"
+        wanted = "pip install 'llvmlite>=0.45,<0.52'"
+        return f"llvmlite cannot be loaded ({error}); install it with: {wanted}"
     version = tuple(int(part) for part in llvmlite.__version__.split(".")[:2])
     if version < (0, 45):
         return f"llvmlite {llvmlite.__version__} is too old; 0.45 or newer is needed"

@@ -19,7 +19,7 @@ from cnndsl.ir.graph import NodeId
 from cnndsl.ir.op import Attrs
 from cnndsl.ir.types import DType, f32
 from cnndsl.ops.activations import relu
-from cnndsl.ops.conv import Conv2dAttrs, SlideAttrs, conv2d, conv2d_grad_input
+from cnndsl.ops.conv import Conv2dAttrs, SlideAttrs, conv2d, conv2d_grad_input, conv2d_grad_weight
 from cnndsl.ops.elementwise import add
 from cnndsl.ops.evaluate import evaluate
 from cnndsl.ops.rules import Array, Sample
@@ -115,6 +115,28 @@ def test_errors_stay_within_what_the_transforms_allow(shape: str, name: str, tar
         feeds = feeds_of(op, 0, sample)
         expected = evaluate(executable.plan.graph, feeds, dtype=DType.F64)["y0"]
         assert gap(run(executable, op, sample), expected) < BOUND[name]
+
+
+@pytest.mark.parametrize("target", ["host", "haswell"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_of_weights_are_what_the_reference_says(shape: str, target: str) -> None:
+    op = conv2d_grad_weight
+    sample = SHAPES[shape].sample(op)
+    executable = compiled(op, sample, target=target_called(target), policy=winograd("winograd"))
+    assert executable.kernel(NodeId("node")).algorithm == "winograd"
+    expected = evaluate(executable.plan.graph, feeds_of(op, 0, sample), dtype=DType.F64)["y0"]
+    assert gap(run(executable, op, sample), expected) < BOUND["winograd4"]
+
+
+@pytest.mark.usefixtures("eager")
+def test_the_bits_of_a_weights_gradient_do_not_depend_on_the_number_of_threads() -> None:
+    sample = Case((6, 80, 14, 14), (70, 80, 3, 3), SAME).sample(conv2d_grad_weight)
+    found: list[Array] = []
+    for threads in (1, 2, 3, 8):
+        policy = winograd("winograd")
+        executable = compiled(conv2d_grad_weight, sample, threads=threads, policy=policy)
+        found.append(run(executable, conv2d_grad_weight, sample))
+    assert all(np.array_equal(found[0], other) for other in found[1:])
 
 
 @pytest.mark.parametrize("name", BOUND)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnndsl.backends.cpu.algorithms import WINOGRAD, choose
 from cnndsl.backends.cpu.kernel import KernelBuilder
+from cnndsl.backends.cpu.kernels.conv_algorithms import WINOGRAD, choose
 from cnndsl.backends.cpu.kernels.conv_direct import write_taps
 from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import Lattice, TapSum, forward_taps, gradient_taps
@@ -48,7 +48,7 @@ def conv2d_grad_input_cpu(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> None
 @kernels.rule(conv2d_grad_weight)
 def conv2d_grad_weight_cpu(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> None:
     """Sum over images and places the products of what a tap saw and the gradient there."""
-    write_weight_gradient(k, node.attrs)
+    write_weight_gradient(k, node)
 
 
 def write_sums(k: KernelBuilder, sums: TapSum, finish: Finish, node: Node[Any]) -> None:

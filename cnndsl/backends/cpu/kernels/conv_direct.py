@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.cpu.kernel import (
@@ -21,83 +21,18 @@ from cnndsl.backends.cpu.kernels.conv_steps import (
     Unrolled,
     Walk,
     accumulate,
-    tile_cycles,
-    tile_fits,
 )
 from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.kernels.conv_tile import MOST_WRITTEN, DirectTile, choose_tile
 from cnndsl.backends.cpu.kernels.conv_turn import turn
 from cnndsl.backends.cpu.lanes import mask_below
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V
-from cnndsl.backends.cpu.target import CpuTarget
 
 FRAME_BYTES = 192 << 10
 """Bytes of a thread's own frame; leaves room for weights in the core's second cache."""
 ENOUGH_UNITS = 32
 """Units that can be dealt to some threads without one being idle for long."""
-
-
-@dataclass(frozen=True, slots=True)
-class DirectTile:
-    """The shape of a tile, and which side fills the lanes."""
-
-    by_filter: bool
-    """Whether filters fill the lanes; else pixels."""
-    numbers: int
-    """Pixels of a row, or filters, that are spread over vectors."""
-    rows: int
-    """Rows of pixels; 1 with filters in the lanes."""
-    vectors: int
-    """Vectors of filters, or of a row's pixels."""
-    cycles: float
-    """Estimated processor cycles for an image and group."""
-
-    def __str__(self) -> str:
-        if self.by_filter:
-            return f"filters in {self.vectors} vectors, {self.numbers} pixels"
-        return f"{self.numbers} filters, pixels in {self.rows} rows of {self.vectors} vectors"
-
-    def outputs(self, lanes: int) -> int:
-        """Give the filters of a tile."""
-        return self.vectors * lanes if self.by_filter else self.numbers
-
-    def columns(self, lanes: int) -> int:
-        """Give the places of a row in a tile."""
-        return self.numbers if self.by_filter else self.vectors * lanes
-
-
-def choose_tile(sums: TapSum, target: CpuTarget, lanes: int) -> DirectTile:
-    """Give the tile that takes the fewest cycles, what is computed in vain included."""
-    found = [*_filter_tiles(sums, target, lanes), *_pixel_tiles(sums, target, lanes)]
-    return min(found, key=lambda tile: tile.cycles)
-
-
-def _filter_tiles(sums: TapSum, target: CpuTarget, lanes: int) -> Iterator[DirectTile]:
-    height, width = sums.places
-    for vectors in range(1, min(6, ceil_div(sums.outputs, lanes)) + 1):
-        for numbers in range(1, min(lanes, width) + 1):
-            if not tile_fits(target, numbers, vectors):
-                break
-            tiles = height * ceil_div(width, numbers) * ceil_div(sums.outputs, vectors * lanes)
-            each = sums.steps * tile_cycles(numbers, vectors)
-            # Lanes are turned into pixels: four exchanges and a store for each filter.
-            store = vectors * lanes * 4.5
-            yield DirectTile(True, numbers, 1, vectors, tiles * (each + store))
-
-
-def _pixel_tiles(sums: TapSum, target: CpuTarget, lanes: int) -> Iterator[DirectTile]:
-    height, width = sums.places
-    split = 1.0 if sums.is_dense and width % lanes == 0 else 1.9
-    for vectors in range(1, min(6, ceil_div(width, lanes)) + 1):
-        for rows in range(1, min(4, height) + 1):
-            for numbers in range(1, min(24, sums.outputs) + 1):
-                if not tile_fits(target, numbers, vectors * rows):
-                    break
-                tiles = ceil_div(height, rows) * ceil_div(width, vectors * lanes)
-                tiles *= ceil_div(sums.outputs, numbers)
-                each = sums.steps * tile_cycles(numbers, vectors * rows, split=split)
-                store = numbers * vectors * rows * 2.0
-                yield DirectTile(False, numbers, rows, vectors, tiles * (each + store + 10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,15 +295,17 @@ class _Direct:
         walks = [Walk(self.sums.inputs // block, block * plane, whole)]
         if block == 1 and self.sums.inputs < FEW_INPUTS:
             steps = [(a, j * outputs) for j, a in enumerate(layout.across)]
-            if self.sums.inputs == 1 and rows * columns <= 25:
+            if self.sums.inputs == 1 and rows * columns <= MOST_WRITTEN:
                 written = [
                     (d + a, i * columns * outputs + to)
                     for i, d in enumerate(layout.down)
                     for a, to in steps
                 ]
-                return [], written, 0
-            first, down = self._moves(layout.down)
-            return [*walks, Walk(rows, down, columns * outputs)], steps, first
+                if self._stays_in_registers(written):
+                    return [], written, 0
+            if self._stays_in_registers(steps):
+                first, down = self._moves(layout.down)
+                return [*walks, Walk(rows, down, columns * outputs)], steps, first
         first, down = self._moves(layout.down)
         left, across = self._moves(layout.across)
         walks += [
@@ -377,6 +314,27 @@ class _Direct:
             Walk(block, plane, outputs),
         ]
         return walks, ONE_STEP, first + left
+
+    def _stays_in_registers(self, steps: Unrolled) -> bool:
+        """Tell whether steps may be written out.
+
+        What one output sees under a tap another sees under the next: such numbers or vectors are
+        loaded once and kept, and there must be registers for them.
+        """
+        tile, layout = self.tile, self.layout
+        if tile.by_filter:
+            own = [i * layout.column for i in range(tile.numbers)]
+            sums = tile.numbers * tile.vectors + tile.vectors
+        else:
+            own = [
+                r * layout.row + v * self.lanes
+                for r in range(tile.rows)
+                for v in range(tile.vectors)
+            ]
+            sums = tile.numbers * tile.rows * tile.vectors
+        seen = {offset + to for offset in own for to, _ in steps}
+        shared = len(own) * len(steps) > len(seen)
+        return not shared or sums + len(seen) <= self.k.target.registers
 
     def _moves(self, offsets: Sequence[int]) -> tuple[int, int | V]:
         """Give the first offset, and the step from each to the next or a table of distances."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnndsl.backends.cpu.emit import Chunk
+from cnndsl.backends.cpu.emit import Chunk, FunctionEmitter
 from cnndsl.backends.cpu.kernel import Buffer, KernelBuilder, Memory, PhaseEmitter, ceil_div
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.conv_turn import turn
@@ -12,7 +12,7 @@ from cnndsl.backends.cpu.lanes import mask_below
 from cnndsl.backends.cpu.llvm import Index, LType, V
 
 
-def block_start(f: PhaseEmitter, number: Index, size: int, length: int) -> Index:
+def block_start(f: FunctionEmitter, number: Index, size: int, length: int) -> Index:
     """Give the first element of block `number`; the last block lies upon the one before it.
 
     So all blocks are full; what lies in two is computed twice, to the same bit. A single block

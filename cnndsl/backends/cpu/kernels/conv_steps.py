@@ -39,6 +39,8 @@ class Walk:
     """Elements that the vectors move by, or a table."""
 
 
+STEP_CYCLES = 0.4
+"""What a step takes beside its multiply-adds: a larger tile has fewer steps."""
 Unrolled = Sequence[tuple[int, int]]
 """Offsets of numbers and vectors for steps that are written out."""
 ONE_STEP: Unrolled = ((0, 0),)

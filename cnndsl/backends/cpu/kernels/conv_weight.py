@@ -6,21 +6,35 @@ from cnndsl.backends.cpu.kernel import KernelBuilder, ceil_div
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum, forward_taps
 from cnndsl.backends.cpu.kernels.conv_weight_dots import WeightDots
 from cnndsl.backends.cpu.kernels.conv_weight_outer import WeightOuter, outer_tile
-from cnndsl.ops.conv import SlideAttrs
+from cnndsl.backends.cpu.kernels.winograd_cuts import fits_winograd
+from cnndsl.backends.cpu.kernels.winograd_weight import WinogradWeight
+from cnndsl.ir.graph import Node
+from cnndsl.ops.conv import Conv2dGradAttrs
 
 
-def write_weight_gradient(k: KernelBuilder, attrs: SlideAttrs) -> None:
+def write_weight_gradient(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> None:
     """Write the phases; the operands are the image and the gradient of the result."""
     x, grad, weight = k.operands[0], k.operands[1], k.results[0]
-    sums = forward_taps(attrs, x.shape, weight.shape, grad.shape)
+    sums = forward_taps(node.attrs, x.shape, weight.shape, grad.shape)
     lanes = k.lanes(weight)
     tile, dots = outer_tile(sums, k.target, lanes), WeightDots(k, sums)
-    if tile.cycles + _turning_cycles(sums, lanes) < dots.cycles:
-        k.uses(f"filters in {tile.vectors} vectors, {tile.numbers} numbers")
+    found = {
+        "outer": tile.cycles + _turning_cycles(sums, lanes),
+        "dots": dots.cycles,
+    }
+    if fits_winograd(sums) and k.policy.precision != "exact":
+        found["winograd"] = WinogradWeight(k, sums).cycles
+    wanted = k.policy.wanted(node.id, node.op.name)
+    name = wanted if wanted in found else min(found, key=found.__getitem__)
+    if name == "winograd":
+        k.uses(name)
+        WinogradWeight(k, sums).write()
+    elif name == "outer":
+        k.uses(f"{name}, filters in {tile.vectors} vectors, {tile.numbers} numbers")
         WeightOuter(k, sums, tile).write()
-        return
-    k.uses(f"places in vectors, {dots.outputs} filters, {dots.columns} taps")
-    dots.write()
+    else:
+        k.uses(f"{name}, places in vectors, {dots.outputs} filters, {dots.columns} taps")
+        dots.write()
 
 
 def _turning_cycles(sums: TapSum, lanes: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cnndsl.backends.cpu.emit import Chunk
 from cnndsl.backends.cpu.kernel import (
@@ -21,12 +22,19 @@ from cnndsl.backends.cpu.kernels.tiles import Tile, TileSize
 from cnndsl.backends.cpu.lanes import mask_below, sums_across
 from cnndsl.backends.cpu.llvm import I64, Index, V, constant
 
+FETCH_BYTES = 30.0
+"""Bytes a cycle from a core's second cache, several channels read at once."""
+
 
 class WeightDots:
     """Pixels fill the lanes; what the lanes have summed is added up at the end."""
 
     def __init__(self, k: KernelBuilder, sums: TapSum) -> None:
         """Choose the tile of `sums`, the convolution whose gradient is wanted."""
+        if sums.is_dense:
+            # Rows of an image that is read as it lies are one long row.
+            long = (1, sums.places[0] * sums.places[1])
+            sums = replace(sums, image=long, places=long, result=long)
         self.k, self.sums = k, sums
         self.kind, self.lanes = element(k.results[0]), k.lanes(k.results[0])
         self.frame: Frame = frame_of(sums, apart=True)
@@ -52,7 +60,9 @@ class WeightDots:
         rows = sums.images * sums.groups * sums.places[0]
         tiles = ceil_div(sums.outputs, self.outputs) * ceil_div(sums.inputs, self.inputs)
         loads = self.outputs + 1.9 * self.columns
-        step = max(self.outputs * self.columns / 2, loads / 2, 4.0)
+        # Each tile reads its channels anew, from the second cache at best.
+        fetched = (self.outputs + self.inputs) * self.lanes * self.kind.nbytes / FETCH_BYTES
+        step = max(self.outputs * self.columns / 2, loads / 2, fetched, 4.0)
         return rows * ceil_div(sums.places[1], self.lanes) * tiles * self.pieces * step
 
     def write(self) -> None:

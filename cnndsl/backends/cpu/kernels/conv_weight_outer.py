@@ -23,7 +23,14 @@ from cnndsl.backends.cpu.kernel import (
 from cnndsl.backends.cpu.kernels.conv_frame import Frame, frame_of, write_frames
 from cnndsl.backends.cpu.kernels.conv_pack import block_start
 from cnndsl.backends.cpu.kernels.conv_parts import ENOUGH_UNITS, Parts
-from cnndsl.backends.cpu.kernels.conv_steps import Side, Walk, accumulate, tile_cycles, tile_fits
+from cnndsl.backends.cpu.kernels.conv_steps import (
+    STEP_CYCLES,
+    Side,
+    Walk,
+    accumulate,
+    tile_cycles,
+    tile_fits,
+)
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.conv_turn import turn
 from cnndsl.backends.cpu.lanes import mask_below
@@ -52,7 +59,12 @@ def outer_tile(sums: TapSum, target: CpuTarget, lanes: int) -> OuterTile:
     """Choose the tile that wastes least."""
     places = sums.images * sums.groups * sums.places[0] * sums.places[1]
     found = [
-        OuterTile(channels, numbers, vectors, places * count * tile_cycles(numbers, vectors))
+        OuterTile(
+            channels,
+            numbers,
+            vectors,
+            places * count * (tile_cycles(numbers, vectors) + STEP_CYCLES),
+        )
         for channels, numbers, vectors, count in _tiles(sums, target, lanes)
     ]
     return min(found, key=lambda tile: tile.cycles)
@@ -64,7 +76,8 @@ def _tiles(sums: TapSum, target: CpuTarget, lanes: int) -> Iterator[tuple[int, i
     taps = rows * columns
     for vectors in range(1, min(6, ceil_div(sums.outputs, lanes)) + 1):
         panels = ceil_div(sums.outputs, vectors * lanes)
-        yield 0, columns, vectors, sums.inputs * rows * panels
+        if vectors == 1 or tile_fits(target, columns, vectors):
+            yield 0, columns, vectors, sums.inputs * rows * panels
         for channels in range(1, min(14, sums.inputs) + 1):
             if not tile_fits(target, channels * taps, vectors):
                 break

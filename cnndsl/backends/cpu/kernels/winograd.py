@@ -26,7 +26,7 @@ from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.winograd_cuts import cut_tiles, product_tile
 from cnndsl.backends.cpu.kernels.winograd_filter import filter_spacing, write_filters
-from cnndsl.backends.cpu.kernels.winograd_image import ImageTiles
+from cnndsl.backends.cpu.kernels.winograd_image import Tiles
 from cnndsl.backends.cpu.kernels.winograd_points import minimal
 from cnndsl.backends.cpu.kernels.winograd_result import ResultTiles
 from cnndsl.backends.cpu.llvm import Index, LType, V
@@ -71,7 +71,11 @@ class Winograd:
             k, sums, self.form, operand=operands[1], filters=self.filters, depth=self.depth
         )
         item = self.kind.nbytes
-        image = ImageTiles(k, sums, self.form, cuts, operands[0], self.depth, self.spacing)
+        corner = sums.down[0][0], sums.across[0][0]
+        image = Tiles(
+            *(k, operands[0], sums.inputs, sums.groups, corner, self.form.image),
+            *(cuts, self.depth, self.spacing),
+        )
         result = ResultTiles(k, sums, self.form, cuts, self.filters, self.product_spacing, finish)
         blocks = sums.groups * cuts.count
         shared, few = None, blocks < FEW_BLOCKS

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cnndsl.backends.cpu.emit import FunctionEmitter
 from cnndsl.backends.cpu.kernel import ceil_div
+from cnndsl.backends.cpu.kernels.conv_pack import block_start
 from cnndsl.backends.cpu.kernels.conv_steps import tile_cycles, tile_fits
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.llvm import Index
 from cnndsl.backends.cpu.target import CpuTarget
 
 NEAR_BYTES = 640 << 10
@@ -27,6 +30,16 @@ class Cuts:
     """Images, rows of tiles and tiles of a row in a block."""
     blocks: tuple[int, int, int]
     """How many blocks there are, for each of them."""
+    whole: tuple[int, int, int]
+    """Images, rows of tiles and tiles of a row in all."""
+    upon: bool = True
+    """Whether the last blocks lie upon others, or reach beyond the tiles there are."""
+
+    def first(self, f: FunctionEmitter, axis: int, number: Index) -> Index:
+        """Give the first image, row or tile of a block."""
+        if not self.upon:
+            return f.imul(number, self.block[axis])
+        return block_start(f, number, self.block[axis], self.whole[axis])
 
     @property
     def tiles(self) -> int:
@@ -59,7 +72,7 @@ def cut_tiles(sums: TapSum, outputs: int, *, item: int) -> Cuts:
         ceil_div(grid[0], down),
         ceil_div(grid[1], across),
     )
-    return Cuts(outputs, grid, block, blocks)
+    return Cuts(outputs, grid, block, blocks, (sums.images, *grid))
 
 
 def fits_winograd(sums: TapSum) -> bool:

@@ -1,4 +1,4 @@
-"""Tiles of an image transformed for Winograd's convolution, channels in the lanes."""
+"""Tiles of images transformed for Winograd's convolution, channels in the lanes."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ from cnndsl.backends.cpu.kernel import (
     ceil_div,
     element,
 )
-from cnndsl.backends.cpu.kernels.conv_pack import block_start
-from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.conv_turn import turn
 from cnndsl.backends.cpu.kernels.winograd_cuts import Cuts
-from cnndsl.backends.cpu.kernels.winograd_points import Minimal
+from cnndsl.backends.cpu.kernels.winograd_points import Matrix
 from cnndsl.backends.cpu.kernels.winograd_transform import sandwich
 from cnndsl.backends.cpu.lanes import conjunction, mask_within, splat
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V, constant
+from cnndsl.ops.window import Pair
 
 
 @dataclass(frozen=True, slots=True)
-class ImageTiles:
-    """Writes [tile element][tile of a block][channel] of B' d B."""
+class Tiles:
+    """Writes [tile element][tile of a block][channel] of M d M' for tiles d of an operand."""
 
     k: KernelBuilder
     """Where it is written."""
-    sums: TapSum
-    """The convolution."""
-    form: Minimal
-    """The transform."""
-    cuts: Cuts
-    """The blocks."""
     operand: int
-    """The image."""
+    """What is read: [images, groups * channels, height, width]."""
+    channels: int
+    """Channels of a group."""
+    groups: int
+    """Groups."""
+    corner: Pair
+    """Row and column where the first tile begins; below 0 in the padding."""
+    matrix: Matrix
+    """M, [size of a transformed tile, size of a tile]."""
+    cuts: Cuts
+    """The blocks; tiles begin `cuts.outputs` pixels apart."""
     depth: int
-    """Channels, rounded up to full vectors."""
+    """Channels that are written, rounded up to full vectors."""
     spacing: int
     """Elements from one element of the tiles to the next."""
 
@@ -53,7 +56,8 @@ class ImageTiles:
     def _strip(self) -> tuple[int, int]:
         """Rows and columns that a block's tiles read of an image."""
         _, down, across = self.cuts.block
-        return down * self.form.outputs + 2, across * self.form.outputs + 2
+        overlap = len(self.matrix[0]) - self.cuts.outputs
+        return down * self.cuts.outputs + overlap, across * self.cuts.outputs + overlap
 
     def _strip_buffer(self) -> Buffer:
         rows, columns = self._strip
@@ -62,26 +66,34 @@ class ImageTiles:
 
     def write_phase(self, shared: Buffer) -> None:
         """Write the phase that transforms the tiles of every block, a vector of channels a unit."""
-        sums, cuts, lanes = self.sums, self.cuts, self._lanes
-        blocks = sums.groups * cuts.count
+        cuts, lanes = self.cuts, self._lanes
+        blocks = self.groups * cuts.count
         vectors = self.depth // lanes
         strip = self._strip_buffer()
-        area = self.form.tile**2
+        area = len(self.matrix) ** 2
         flops = float(blocks * cuts.tiles * self.depth * area * 16)
         with self.k.phase(blocks * vectors, flops=flops, fenced=False) as f:
-            group, *block, vector = f.unravel(f.unit, (sums.groups, *cuts.blocks, vectors))
+            group, *block, vector = f.unravel(f.unit, (self.groups, *cuts.blocks, vectors))
             number = f.idiv(f.unit, vectors)
             target = f.at(f.place(shared), self._kind, f.imul(number, area * self.spacing))
             where = block[0], block[1], block[2]
-            self._write_vector(f, group, where, vector, f.place(strip), target)
+            place = f.at(target, self._kind, f.imul(vector, lanes))
+            self._write_vector(f, group, where, vector, f.place(strip), place)
 
     def write_block(
-        self, f: PhaseEmitter, group: Index, block: tuple[Index, Index, Index], target: V
+        self,
+        f: PhaseEmitter,
+        group: Index,
+        block: tuple[Index, Index, Index],
+        target: V,
+        *,
+        first: Index = 0,
     ) -> None:
-        """Transform the tiles of one block, all channels."""
+        """Transform the tiles of one block, from the vector of channels number `first` on."""
         strip = f.place(self._strip_buffer())
         with f.loop(0, self.depth // self._lanes) as vector:
-            self._write_vector(f, group, block, vector, strip, target)
+            place = f.at(target, self._kind, f.imul(vector, self._lanes))
+            self._write_vector(f, group, block, f.iadd(first, vector), strip, place)
 
     def _write_vector(
         self,
@@ -92,32 +104,30 @@ class ImageTiles:
         strip: V,
         target: V,
     ) -> None:
-        cuts, sums, outputs = self.cuts, self.sums, self.form.outputs
-        first = block_start(f, block[0], cuts.block[0], sums.images)
-        row = block_start(f, block[1], cuts.block[1], cuts.grid[0])
-        column = block_start(f, block[2], cuts.block[2], cuts.grid[1])
+        cuts, outputs = self.cuts, self.cuts.outputs
+        first = cuts.first(f, 0, block[0])
+        row, column = cuts.first(f, 1, block[1]), cuts.first(f, 2, block[2])
         corner = (
-            f.iadd(f.imul(row, outputs), sums.down[0][0]),
-            f.iadd(f.imul(column, outputs), sums.across[0][0]),
+            f.iadd(f.imul(row, outputs), self.corner[0]),
+            f.iadd(f.imul(column, outputs), self.corner[1]),
         )
-        place = f.at(target, self._kind, f.imul(vector, self._lanes))
         with f.loop(0, cuts.block[0]) as image:
-            number = f.iadd(f.imul(f.iadd(first, image), sums.groups), group)
+            number = f.iadd(f.imul(f.iadd(first, image), self.groups), group)
             channel = f.imul(vector, self._lanes)
-            plane = f.iadd(f.imul(number, sums.inputs), channel)
+            plane = f.iadd(f.imul(number, self.channels), channel)
             self._turn(f, plane, channel, corner, strip)
             tile = f.imul(image, cuts.block[1] * cuts.block[2])
-            self._transform(f, strip, f.at(place, self._kind, f.imul(tile, self.depth)))
+            self._transform(f, strip, f.at(target, self._kind, f.imul(tile, self.depth)))
 
     def _turn(
         self, f: PhaseEmitter, plane: Index, channel: Index, corner: tuple[Index, Index], strip: V
     ) -> None:
         """Copy the pixels of a vector of channels, channels side by side; zeros at the border."""
-        sums, lanes, wide = self.sums, self._lanes, self._kind.times(self._lanes)
-        height, width = sums.image
+        lanes, wide = self._lanes, self._kind.times(self._lanes)
+        height, width = self.k.operands[self.operand].shape[2:]
         rows, columns = self._strip
         pitch = ceil_div(columns, lanes) * lanes
-        partial = sums.inputs % lanes != 0
+        partial = self.channels % lanes != 0
         with f.loop(0, rows) as y, f.loop(0, pitch, lanes) as x:
             line, across = f.iadd(corner[0], y), f.iadd(corner[1], x)
             inside = f.compare("ult", f.index(line), constant(I64, height))
@@ -128,7 +138,9 @@ class ImageTiles:
             for c in range(lanes):
                 chosen = mask
                 if partial:
-                    real = f.compare("slt", f.index(f.iadd(channel, c)), constant(I64, sums.inputs))
+                    real = f.compare(
+                        "slt", f.index(f.iadd(channel, c)), constant(I64, self.channels)
+                    )
                     chosen = f.bits("and", mask, splat(f, real, lanes))
                 at = f.iadd(start, c * height * width)
                 zero = constant(wide, 0.0)
@@ -139,16 +151,16 @@ class ImageTiles:
 
     def _transform(self, f: PhaseEmitter, strip: V, target: V) -> None:
         """Transform the tiles of a strip."""
-        lanes, wide, size = self._lanes, self._kind.times(self._lanes), self.form.tile
+        lanes, wide, size = self._lanes, self._kind.times(self._lanes), len(self.matrix[0])
         _, down, across = self.cuts.block
         pitch = ceil_div(self._strip[1], lanes) * lanes
         with f.loop(0, down) as y, f.loop(0, across) as x:
-            corner = f.imul(f.iadd(f.imul(y, pitch), x), self.form.outputs * lanes)
+            corner = f.imul(f.iadd(f.imul(y, pitch), x), self.cuts.outputs * lanes)
             grid = [
                 [f.load(wide, strip, f.iadd(corner, (i * pitch + j) * lanes)) for j in range(size)]
                 for i in range(size)
             ]
             place = f.imul(f.iadd(f.imul(y, across), x), self.depth)
-            for i, row in enumerate(sandwich(f, self.form.image, grid)):
+            for i, row in enumerate(sandwich(f, self.matrix, grid)):
                 for j, value in enumerate(row):
-                    f.store(value, target, f.iadd(place, (i * size + j) * self.spacing))
+                    f.store(value, target, f.iadd(place, (i * len(self.matrix) + j) * self.spacing))

@@ -66,9 +66,9 @@ class ResultTiles:
         k, cuts, lanes, sums = self.k, self.cuts, self._lanes, self.sums
         nbytes = self.form.outputs * self._pitch * lanes * self._kind.nbytes
         rows = f.place(k.buffer(Memory.THREAD, nbytes))
-        first = block_start(f, block[0], cuts.block[0], sums.images)
-        row = block_start(f, block[1], cuts.block[1], cuts.grid[0])
-        column = f.imul(block_start(f, block[2], cuts.block[2], cuts.grid[1]), self.form.outputs)
+        first = cuts.first(f, 0, block[0])
+        row = cuts.first(f, 1, block[1])
+        column = f.imul(cuts.first(f, 2, block[2]), self.form.outputs)
         output = block_start(f, panel, self.filters, sums.outputs)
         _, down, across = cuts.block
         images, vectors = f.loop(0, cuts.block[0]), f.loop(0, self.filters, lanes)

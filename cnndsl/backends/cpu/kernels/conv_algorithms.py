@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnndsl.backends.cpu.kernels.conv_direct import choose_tile
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.kernels.conv_tile import choose_tile
 from cnndsl.backends.cpu.kernels.winograd_cuts import cut_tiles, fits_winograd, product_tile
 from cnndsl.backends.cpu.policy import Policy
 from cnndsl.backends.cpu.target import CpuTarget
 from cnndsl.ir.graph import Node
+from cnndsl.ops.conv import conv2d_grad_input
 
 DIRECT = "direct"
 """Sums over taps in registers."""
@@ -25,6 +26,8 @@ TRANSFORM_CYCLES = {4: 330.0, 2: 160.0}
 """Of a vector of channels of one tile, from pixels to products or from products to pixels."""
 COPY_BYTES = 12.0
 """Bytes a cycle that copying a frame moves."""
+FILTER_BYTES = 5.0
+"""Bytes a cycle of transformed filters that are written."""
 SHARED_BYTES = 20.0
 """Bytes a cycle from the cache that all cores share."""
 MEMORY_BYTES = 10.0
@@ -48,14 +51,25 @@ def choose(sums: TapSum, target: CpuTarget, lanes: int, policy: Policy, node: No
     wanted = policy.wanted(node.id, node.op.name)
     if wanted in able:
         return wanted
-    return min(able, key=lambda name: cycles(name, sums, target, lanes))
+    laid_out = policy.weights_change or node.op is conv2d_grad_input
+    return min(able, key=lambda name: cycles(name, sums, target, lanes, laid_out=laid_out))
 
 
-def cycles(name: str, sums: TapSum, target: CpuTarget, lanes: int) -> float:
-    """Estimate the cycles that an algorithm takes for all images on one core."""
+def cycles(
+    name: str, sums: TapSum, target: CpuTarget, lanes: int, *, laid_out: bool = False
+) -> float:
+    """Estimate the cycles that an algorithm takes for all images on one core.
+
+    `laid_out` counts laying the weights out, which is done at each run where they change.
+    """
+    item = target.vector_bytes // lanes
+    weights = sums.groups * sums.outputs * sums.inputs * item
     if name == DIRECT:
-        return _direct_cycles(sums, target, lanes)
-    return _winograd_cycles(sums, target, lanes, WINOGRAD[name])
+        packed = 2 * weights * len(sums.down) * len(sums.across) / COPY_BYTES
+        return _direct_cycles(sums, target, lanes) + packed * laid_out
+    outputs = WINOGRAD[name]
+    transformed = weights * (outputs + 2) ** 2 / FILTER_BYTES
+    return _winograd_cycles(sums, target, lanes, outputs) + transformed * laid_out
 
 
 def _weights_cycles(nbytes: float, times: int) -> float:
