@@ -43,7 +43,21 @@ def test_help_loads_no_command(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "summary", "table", "zoo", "ir", "why", "plan", "bench", "kernels", "cache", "verify", "gradcheck"]
+    "command",
+    [
+        "check",
+        "summary",
+        "table",
+        "zoo",
+        "ir",
+        "why",
+        "plan",
+        "bench",
+        "kernels",
+        "cache",
+        "verify",
+        "gradcheck",
+    ],
 )
 def test_help_of_a_command_loads_nothing_heavy(command: str) -> None:
     assert command in COMMANDS

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from cnndsl.backends import BACKENDS, load
-from cnndsl.frontend.find import zoo_programs
 from cnndsl.passes import pipelines
 from tests.cli.runner import run, run_json
 from tests.cli.test_comparison import Spoiled, put_tanh_for_relu

@@ -46,7 +46,7 @@ BOUND = {DType.F32: 1e-5, DType.F64: 1e-13}
 class Case:
     x: Shape
     weight: Shape
-    attrs: SlideAttrs = SlideAttrs()
+    attrs: SlideAttrs = SlideAttrs()  # noqa: RUF009 - frozen
 
     def sample(self, op: Op[Any]) -> Sample:
         a = self.attrs
@@ -131,7 +131,9 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("case", ["filters in lanes", "a frame for each thread", "blocks upon blocks"])
+@pytest.mark.parametrize(
+    "case", ["filters in lanes", "a frame for each thread", "blocks upon blocks"]
+)
 @pytest.mark.parametrize("op", OPS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(op: str, case: str) -> None:
     sample = CASES[case].sample(OPS[op])
