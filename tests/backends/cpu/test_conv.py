@@ -131,7 +131,9 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("case", ["filters in lanes", "a frame for each thread", "blocks upon blocks"])
+@pytest.mark.parametrize(
+    "case", ["filters in lanes", "a frame for each thread", "blocks upon blocks"]
+)
 @pytest.mark.parametrize("op", OPS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(op: str, case: str) -> None:
     sample = CASES[case].sample(OPS[op])
