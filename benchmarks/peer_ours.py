@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cnndsl.compiler import CompileOptions, Training, compile_network, lower_network
 from cnndsl.frontend.lower import lower
@@ -163,3 +166,18 @@ def plain(attrs: object) -> dict[str, Any]:
         if isinstance(value, int | float | str | bool | tuple):
             found[name] = value
     return found
+
+
+def main() -> None:
+    """Run one case a few times in a process of its own, and print the most memory it had."""
+    from peer_worker import peak_bytes, timed
+
+    _, program, kind, batch, threads = sys.argv
+    ours = Ours(program, int(threads))
+    ours.compile(kind, int(batch))
+    timed(ours.call(kind, int(batch)), 0.2)
+    print(peak_bytes())
+
+
+if __name__ == "__main__":
+    main()

@@ -138,12 +138,14 @@ class Comparison:
         """Compare outputs, then time."""
         np.save(self._folder / f"images{batch}.npy", self.ours.input(batch))
         np.save(self._folder / f"labels{batch}.npy", self.ours.labels(batch))
-        seconds = self.ours.compile(kind, batch)
+        kernels = self._folder / f"kernels-{kind}{batch}"
+        os.environ["CNNDSL_KERNELS"] = str(kernels)
+        cold, warm = (self.ours.compile(kind, batch) for _ in range(2))
         chosen = {name: self.peers[name] for name in FRAMEWORKS[kind]}
         built = {
             way: peer
             for peer in chosen.values()
-            for way in peer.ask("build", kind=kind, batch=batch)
+            for way in peer.ask("build", kind=kind, batch=batch, one=False)
         }
         differences = self._differences(kind, batch, list(chosen.values()))
         times = self._times(kind, batch, built)
@@ -164,10 +166,27 @@ class Comparison:
             "fastest_ratio": min(fastest.values()) / least,
             "wanted": self.net.goals.get(f"{kind} {batch}"),
             "difference": max(differences.values()) if differences else None,
-            "compile_s": seconds,
+            "memory_mb": self.memory(kind, batch) if self.args.memory else {},
+            "cold_s": cold,
+            "warm_s": warm,
             "rounds": self.args.rounds,
             "all_ms": {way: [middle * 1e3 for middle, _ in t] for way, t in times.items()},
         }
+
+    def memory(self, kind: str, batch: int) -> dict[str, float]:
+        """Give the most MB that a process has which does nothing but run this case a few times."""
+        command = [sys.executable, str(HERE / "peer_ours.py"), self.net.program, kind, str(batch)]
+        told = subprocess.run(
+            [*command, str(self.args.threads)], check=True, stdout=subprocess.PIPE, text=True
+        )
+        found = {"ours": int(told.stdout) / 1e6}
+        for framework in FRAMEWORKS[kind]:
+            peer = Peer(self._python, framework, self._folder, self.args.threads, mode="plain")
+            (way,) = peer.ask("build", kind=kind, batch=batch, one=True)
+            peer.ask("time", way=way, seconds=ENOUGH)
+            found[framework] = peer.ask("memory") / 1e6
+            peer.close()
+        return found
 
     def _differences(self, kind: str, batch: int, peers: list[Peer]) -> dict[str, float]:
         """Compare what everybody computes; the run ends where somebody computes something else."""
@@ -215,7 +234,8 @@ def table(record: dict[str, Any]) -> str:
         + ". Times in ms. Ratio: the best peer's median by ours, above 1 where cnndsl is faster; "
         "fastest: the same of the fastest run of each, which other programs disturb least. "
         "Difference: the largest of any peer's output or loss, in relation; none where dropout "
-        "draws other numbers.",
+        "draws other numbers. Cold and warm: seconds that cnndsl takes to compile, without and "
+        "with kernels that were kept.",
     ]
     for kind, title in (("infer", "Inference"), ("train", "A training step")):
         rows = [row for row in record["rows"] if row["kind"] == kind]
@@ -227,8 +247,8 @@ def table(record: dict[str, Any]) -> str:
             f"## {title}",
             "",
             f"| network | batch | cnndsl | {' | '.join(ways)} | ratio | fastest "
-            "| wanted | difference |",
-            "|---|--:|--:|" + "--:|" * len(ways) + "--:|--:|--:|--:|",
+            "| wanted | difference | cold | warm |",
+            "|---|--:|--:|" + "--:|" * len(ways) + "--:|" * 6,
         ]
         for row in rows:
             theirs = [
@@ -239,8 +259,22 @@ def table(record: dict[str, Any]) -> str:
             lines.append(
                 f"| {row['title']} | {row['batch']} | {row['ours_ms']:.3g} | {' | '.join(theirs)} "
                 f"| {row['ratio']:.2f} | {row['fastest_ratio']:.2f} | {row['wanted'] or ''} "
-                f"| {away} |"
+                f"| {away} | {row['cold_s']:.2f} | {row['warm_s']:.2f} |"
             )
+    held = [row for row in record["rows"] if row["memory_mb"]]
+    if held:
+        lines += [
+            "",
+            "## Peak memory of a process, MB",
+            "",
+            "| network | | batch | cnndsl | PyTorch | ONNX Runtime | OpenVINO |",
+            "|---|---|--:|--:|--:|--:|--:|",
+        ]
+        for row in held:
+            found = row["memory_mb"]
+            names = ("ours", "torch", "onnxruntime", "openvino")
+            cells = " | ".join(f"{found[name]:.0f}" if name in found else "" for name in names)
+            lines.append(f"| {row['title']} | {row['kind']} | {row['batch']} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
@@ -266,6 +300,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--kinds", nargs="+", default=["infer", "train"], choices=FRAMEWORKS)
     parser.add_argument("--compile", action="store_true", help="torch.compile too; slow to begin")
+    parser.add_argument("--memory", action="store_true", help="the peak of processes, too")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     return parser.parse_args()
 
