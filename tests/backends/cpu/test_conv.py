@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ BOUND = {DType.F32: 1e-5, DType.F64: 1e-13}
 class Case:
     x: Shape
     weight: Shape
-    attrs: SlideAttrs = SlideAttrs()  # noqa: RUF009 - frozen
+    attrs: SlideAttrs = field(default_factory=SlideAttrs)
 
     def sample(self, op: Op[Any]) -> Sample:
         a = self.attrs
