@@ -43,7 +43,24 @@ def test_help_loads_no_command(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "summary", "table", "zoo", "ir", "why", "plan", "verify", "gradcheck"]
+    "command",
+    [
+        "check",
+        "summary",
+        "table",
+        "zoo",
+        "ir",
+        "why",
+        "plan",
+        "verify",
+        "gradcheck",
+        "draw",
+        "explain",
+        "diff",
+        "compare",
+        "variants",
+        "search",
+    ],
 )
 def test_help_of_a_command_loads_nothing_heavy(command: str) -> None:
     assert command in COMMANDS
