@@ -30,7 +30,7 @@ OPTIONS = (
     "--json", "--train", "--batch", "--dtype", "--after", "--without", "--pass", "--dot", "--wide",
     "--origins", "--param", "-p", "--data", "--max-layers", "--allow-path", "--backend", "--seed",
     "--samples", "--table", "--check", "--stdout", "--device", "--help", "-h", "--version",
-    "--layer", "--at", "--style", "--depth", "--format", "--from", "--to", "--sizes", "--limit", "-a",
+    "--layer", "--at", "--style", "--depth", "--format", "--from", "--to", "--sizes", "--limit",
     "--jason", "--batch=1", "--batch=x", "-x", "--seed=-1",
 )  # fmt: skip
 FITTING = (
