@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from cnndsl.compiler import Compilation, CompileOptions, Training, compile_network
 from cnndsl.data.single import prepare_images
+from cnndsl.draw.picture import Style, to_svg
 from cnndsl.frontend import ast
 from cnndsl.frontend.find import read_program
 from cnndsl.frontend.lower import lower, node_names
@@ -155,6 +156,18 @@ class Model:
     def notes(self) -> tuple[Diagnostic, ...]:
         """What was decided that the program does not say."""
         return self._elaboration.notes
+
+    def draw(self, *, style: Style = "graph", depth: int | None = None) -> str:
+        """Give the picture of the network as SVG, as `cnndsl draw` does."""
+        return to_svg(self.network, style=style, depth=depth)
+
+    def _repr_html_(self) -> str:
+        """Give what a notebook shows: the picture as solids, and the table folded away."""
+        table = self.network._repr_html_()
+        return (
+            f'<div style="overflow-x:auto">{self.draw(style="blocks")}</div>'
+            f"<details><summary>layers</summary>{table}</details>"
+        )
 
     def compile(
         self, options: CompileOptions | None = None, *, training: bool = False

@@ -57,6 +57,12 @@ def test_help_loads_no_command(arguments: tuple[str, ...]) -> None:
         "cache",
         "verify",
         "gradcheck",
+        "draw",
+        "explain",
+        "diff",
+        "compare",
+        "variants",
+        "search",
     ],
 )
 def test_help_of_a_command_loads_nothing_heavy(command: str) -> None:

@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("cnndsl.cli.verify:verify", "Compare backends and passes on random inputs."),
     "gradcheck": ("cnndsl.cli.gradcheck:gradcheck", "Check gradients against differences."),
     "ops": ("cnndsl.cli.ops:ops", "Every op, and what serves it: the conformance matrix."),
+    "variants": ("cnndsl.cli.variants:variants", "The family that a program is."),
+    "search": ("cnndsl.cli.search:search", "Find a good variant of a program by training some."),
     "zoo": ("cnndsl.cli.zoo:zoo", "The networks that come along."),
     "data": ("cnndsl.cli.data:data", "Data sets: list, where they are, download."),
     "cache": ("cnndsl.cli.cache:cache", "Compiled kernels that are kept."),

@@ -8,41 +8,22 @@ document is `FAILURE`, whatever the command. New keys may come; keys that are he
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
-Schema: TypeAlias = Mapping[str, object]
-"""A JSON Schema."""
+from cnndsl.cli.schema_forms import (
+    COUNT,
+    FLAG,
+    INTEGER,
+    NUMBER,
+    SIZE,
+    STRING,
+    Schema,
+    array,
+    by_name,
+    optional,
+    record,
+)
+from cnndsl.cli.schemas_pictures import PICTURES
 
-STRING: Schema = {"type": "string"}
-INTEGER: Schema = {"type": "integer"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-NUMBER: Schema = {"type": "number"}
-FLAG: Schema = {"type": "boolean"}
-
-
-def record(**properties: Schema) -> Schema:
-    """Describe an object that has all of these keys; `_` at the end of a name is left out."""
-    named = {name.removesuffix("_"): schema for name, schema in properties.items()}
-    return {"type": "object", "properties": named, "required": list(named)}
-
-
-def array(items: Schema) -> Schema:
-    """Describe a list."""
-    return {"type": "array", "items": items}
-
-
-def by_name(values: Schema) -> Schema:
-    """Describe an object with any keys."""
-    return {"type": "object", "additionalProperties": values}
-
-
-def optional(schema: Schema) -> Schema:
-    """Describe a value that may be null."""
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-SIZE = array({"type": "integer", "minimum": 1})
-"""Height, width, channels, or one number of neurons."""
 PAIR: Schema = {"type": "array", "items": COUNT, "minItems": 2, "maxItems": 2}
 """Down and across."""
 PLACE = record(line=COUNT, column=COUNT)
@@ -137,9 +118,6 @@ TRAINING: Schema = {
     ]
 }
 """A line of a training: `start` once, `epoch` after each epoch, `done` once at the end."""
-DIFF_ROW = record(name=STRING, words=STRING, output=SIZE, params=COUNT, macs=COUNT)
-"""A row of one of two programs."""
-
 CACHE_KEYS: dict[str, Schema] = {
     "folder": optional(STRING),
     "kernels": COUNT,
@@ -192,62 +170,7 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
         text=STRING,
     ),
-    "draw": record(
-        name=STRING,
-        format={"enum": ["svg", "png", "dot", "mmd"]},
-        file=optional(STRING),
-        boxes=array(
-            record(
-                name=STRING,
-                layers=array(STRING),
-                words=array(STRING),
-                inputs=array(STRING),
-                sizes=array(SIZE),
-                copies=COUNT,
-                params=COUNT,
-                macs=COUNT,
-            )
-        ),
-        text=optional(STRING),
-    ),
-    "explain": {
-        "anyOf": [
-            record(code=STRING, title=STRING),
-            record(
-                layer=STRING,
-                kind=STRING,
-                words=STRING,
-                accounts=by_name(STRING),
-                at=optional(array(COUNT)),
-                window=optional(array(array(INTEGER))),
-                value=optional(NUMBER),
-                reference=optional(NUMBER),
-                steps=array(record(text=STRING, value=NUMBER)),
-                planes=array(
-                    record(
-                        title=STRING,
-                        numbers={"type": "array"},
-                        weights=optional({"type": "array"}),
-                        products=optional({"type": "array"}),
-                    )
-                ),
-            ),
-        ]
-    },
-    "diff": record(
-        a=STRING,
-        b=STRING,
-        same=FLAG,
-        rows=array(record(alike=FLAG, a=optional(DIFF_ROW), b=optional(DIFF_ROW))),
-        totals=by_name(record(a=COUNT, b=COUNT)),
-    ),
-    "compare": record(
-        from_=optional(COUNT),
-        to=optional(COUNT),
-        networks=array(STRING),
-        layers=array(array(STRING)),
-        quantities=by_name(array(COUNT)),
-    ),
+    **PICTURES,
     "fmt": record(files=array(record(file=STRING, changed=FLAG, text=STRING))),
     "ir": record(
         name=STRING,

@@ -248,3 +248,22 @@ class Graph:
         twin.outputs = dict(self.outputs)
         twin.updates = dict(self.updates)
         return twin
+
+    def _repr_html_(self) -> str:
+        """Give the table of nodes that a notebook shows."""
+        from cnndsl.ir.printer import format_fields, format_ref
+        from cnndsl.support.html import html_table
+
+        columns = [(title, False) for title in ("node", "op", "reads", "with", "gives")]
+        rows = [
+            [
+                format_ref(node.id),
+                node.op.name,
+                ", ".join(map(format_ref, node.operands)),
+                format_fields(node.attrs),
+                ", ".join(map(str, node.types)),
+            ]
+            for node in self.nodes()
+        ]
+        ends = ", ".join(f"{name} = {format_ref(value)}" for name, value in self.outputs.items())
+        return html_table(columns, rows, caption=f"{self.name}: {ends}")

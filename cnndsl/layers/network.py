@@ -87,3 +87,23 @@ class Network:
             if source.name == name:
                 return source.size
         return self[name].output
+
+    def _repr_html_(self) -> str:
+        """Give the table of layers that a notebook shows."""
+        from cnndsl.layers.analysis import analyse
+        from cnndsl.support.html import html_table
+
+        analysis = analyse(self)
+        columns = (
+            ("layer", False),
+            ("what", False),
+            ("output", False),
+            ("parameters", True),
+            ("multiply-adds", True),
+        )
+        rows = [
+            [r.name, r.words, "x".join(map(str, r.output)), f"{r.params:,}", f"{r.macs:,}"]
+            for r in analysis.layers
+        ]
+        total = ("total", "", "", f"{analysis.params:,}", f"{analysis.macs:,}")
+        return html_table(columns, rows, caption=self.name, total=total)

@@ -295,9 +295,16 @@ def describe_weights(program: ast.Program, network: Network, choices: Choices) -
     }
 
 
-def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | None) -> Session:
+def open_session(
+    program: ast.Program,
+    choices: Choices,
+    *,
+    base_dir: Path | None,
+    like: Session | None = None,
+) -> Session:
     """Decide everything that a run needs; `base_dir` is the folder of the program.
 
+    Data that `like`, a session of the same choices, has prepared in the same way is used again.
     Raises `DiagnosticError` for a program that is wrong or does not fit its data, `DataError`.
     """
     notes: list[str] = []
@@ -308,13 +315,17 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
         settings = resolve(elaboration, choices, notes)
         spec = data_spec(elaboration, settings, choices, notes)
     folder = given_folder(choices, elaboration)
-    data = open_data(
-        spec,
-        elaboration.network.inputs[0].size,
-        base_dir=folder.parent if folder is not None else base_dir,
-        data_dir=choices.data_dir,
-        settings=Settings.from_env(),
-    )
+    size = elaboration.network.inputs[0].size
+    if like is not None and like.spec == spec and like.network.inputs[0].size == size:
+        data = like.data
+    else:
+        data = open_data(
+            spec,
+            size,
+            base_dir=folder.parent if folder is not None else base_dir,
+            data_dir=choices.data_dir,
+            settings=Settings.from_env(),
+        )
     notes.extend(data.notes)
     with pointing_into(program):
         check_scores(elaboration.network, data)

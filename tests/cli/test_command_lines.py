@@ -14,7 +14,10 @@ from tests.cli.runner import run
 TINY = "param act in [tanh, relu] = tanh\ninput [4x4x1]\nflatten\nfc 3 act\nfc 2 softmax\n"
 BROKEN = "input [7x7x3]\nconv 10 3x3 stride 3\n"
 
-LOOKING = ("check", "summary", "table", "zoo", "ir", "why", "plan", "verify", "gradcheck", "fmt")
+LOOKING = (
+    "check", "summary", "table", "zoo", "ir", "why", "plan", "verify", "gradcheck", "fmt", "draw",
+    "explain", "diff", "compare", "variants",
+)  # fmt: skip
 """Commands that train nothing and fetch nothing."""
 
 WORDS = (
@@ -27,12 +30,14 @@ OPTIONS = (
     "--json", "--train", "--batch", "--dtype", "--after", "--without", "--pass", "--dot", "--wide",
     "--origins", "--param", "-p", "--data", "--max-layers", "--allow-path", "--backend", "--seed",
     "--samples", "--table", "--check", "--stdout", "--device", "--help", "-h", "--version",
+    "--layer", "--at", "--style", "--depth", "--format", "--from", "--to", "--sizes", "--limit",
     "--jason", "--batch=1", "--batch=x", "-x", "--seed=-1",
 )  # fmt: skip
 FITTING = (
     "--json", "--train", "--batch 2", "--dtype f64", "--after lower", "--without canonicalize",
     "--dot", "--wide", "--origins", "-p act=relu", "--data mnist", "--max-layers 9", "--seed 3",
     "--samples 2", "--backend reference", "--max-layers 2", "--allow-path folder", "batch=3",
+    "--layer fc1", "--at 1", "--style blocks", "--depth 0", "--format latex", "--to 4", "--limit 2",
 )  # fmt: skip
 """Options that most of the commands take."""
 

@@ -6,7 +6,8 @@ import pytest
 
 from cnndsl.cli import loading
 from cnndsl.cli.app import COMMANDS, cnndsl
-from cnndsl.cli.schemas import FAILURE, SCHEMAS, optional, record
+from cnndsl.cli.schema_forms import optional, record
+from cnndsl.cli.schemas import FAILURE, SCHEMAS
 from cnndsl.session.resolve import BUILT_IN
 from tests.cli.runner import run
 

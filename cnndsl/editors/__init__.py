@@ -1,0 +1,1 @@
+"""What editors need: one table of tokens, a Pygments lexer, a TextMate grammar."""

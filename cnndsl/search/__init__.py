@@ -1,0 +1,1 @@
+"""Search: variants of a program drawn, trained and ranked."""
