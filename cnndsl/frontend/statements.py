@@ -20,7 +20,6 @@ from cnndsl.support.diagnostics import Label as Mark
 from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
 
-
 MOST_BROKEN = 32
 """Turns of a loop that are still elaborated after errors, for the labels they give."""
 
