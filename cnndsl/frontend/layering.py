@@ -73,8 +73,12 @@ class Layering(Core):
         self._infer(reading, given)
         if words is self.last_words and reading.kind.name == "fc" and env.visit is None:
             self.score(given)
+        bare = reading.bare
+        if bare and given and not reading.sized:
+            bare = False
+            _add_usual(given, reading.kind, env.frame.pools)
         try:
-            settings = reading.kind.complete(given, bare=reading.bare, pools=env.frame.pools)
+            settings = reading.kind.complete(given, bare=bare, pools=env.frame.pools)
         except LayerError as problem:
             raise layer_error(problem, reading, reading.head) from None
         before = self._brought(reading, settings, env, streams, span)
@@ -260,3 +264,11 @@ def _needs_scores(stream: Stream) -> bool:
     kind = source.spec.kind
     hidden = kind.activation and kind.name not in SCORES and len(source.size) == 1
     return hidden or (kind.name in ("maxpool", "avgpool") and len(source.size) == 3)
+
+
+def _add_usual(given: dict[str, SettingValue], kind: LayerKind, pools: int) -> None:
+    """Give a bare layer that a `default` says more about what it must say: a CONV its filters."""
+    usual = kind.worked_out({}, bare=True, pools=pools)
+    for clause in kind.clauses:
+        if clause.required and clause.name in usual:
+            given.setdefault(clause.name, usual[clause.name])

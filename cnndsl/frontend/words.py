@@ -198,10 +198,7 @@ class WordReader:
         for target in targets:
             clause = _place(target, value)
             if clause is not None:
-                if isinstance(value, SizeValue) and value.stride is not None:
-                    self._strided(target, clause, value, span)
-                else:
-                    self._give(target, clause, value, span)
+                self._sized(target, clause, value, span)
                 return
         kind = self.reading.kind
         has = ", ".join(kind.order) or "no values"
@@ -214,6 +211,19 @@ class WordReader:
                 notes=(f"the values of `{kind.name}` are, in order: {has}",),
             )
         )
+
+    def _sized(self, target: Reading, clause: Clause, value: Value, span: Span) -> None:
+        """Give a value that may be `7x7/2`, window and stride, or `5x5x3`, window and depth."""
+        solid = target.kind.clause(target.kind.solid) if target.kind.solid else None
+        if isinstance(value, SizeValue) and solid is not None and clause.takes is Takes.SIZE:
+            depth = value.dims[2] if len(value.dims) == 3 else None
+            if depth is not None:
+                self._give(target, solid, depth, span)
+                value = SizeValue(value.dims[:2], value.stride)
+        if isinstance(value, SizeValue) and value.stride is not None:
+            self._strided(target, clause, value, span)
+        else:
+            self._give(target, clause, value, span)
 
     def _strided(self, target: Reading, clause: Clause, value: SizeValue, span: Span) -> None:
         stride = target.kind.clause("stride")
@@ -315,10 +325,7 @@ class WordReader:
             value = self.here.shape(expr.items)
         else:
             value = self.here.evaluator.value(expr)
-        if isinstance(value, SizeValue) and value.stride is not None:
-            self._strided(self.reading, clause, value, span)
-        else:
-            self._give(self.reading, clause, value, span)
+        self._sized(self.reading, clause, value, span)
 
     def _give(self, target: Reading, clause: Clause, value: Value, span: Span) -> None:
         if clause.name in target.given:

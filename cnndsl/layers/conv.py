@@ -20,8 +20,9 @@ from cnndsl.layers.base import (
     define_layer,
     show_size,
 )
+from cnndsl.layers.misfit import check_slide
 from cnndsl.layers.weights import INIT_CLAUSES, initial_bias, initial_weight
-from cnndsl.layers.window import WINDOW_CLAUSES, Slide, check_slide, slide
+from cnndsl.layers.window import WINDOW_CLAUSES, Slide, slide
 from cnndsl.ops.conv import Conv2dAttrs, conv2d
 
 BARE_WINDOW = 3
@@ -31,7 +32,7 @@ BARE_FILTERS = 64
 MOST_BARE_FILTERS = 512
 """Where the doubling ends."""
 
-_BORDERS = ("pad", "same", "same_lower", "half", "valid")
+_BORDERS = ("pad", "same", "same_lower", "half", "valid", "fit")
 
 
 class _Convolution(LayerKind):
@@ -161,8 +162,10 @@ class Conv(_Convolution):
         Clause("groups", Takes.COUNT, default=1, doc="groups of channels that see only themselves",
                names=("group",)),
         *_SHARED_CLAUSES[2:],
+        Clause("filter_depth", Takes.COUNT, doc="channels a filter reaches through, as in 5x5x3"),
     )  # fmt: skip
     order = ("filters", "window", "stride")
+    solid = "filter_depth"
 
     def sized(self, digits: str, number: int) -> dict[str, SettingValue]:
         """Read `conv3-64`: a 3x3 window, 64 filters; `conv-64`: 64 filters."""
@@ -200,7 +203,23 @@ class Conv(_Convolution):
                     label=f"{count}/{groups} = {count / groups:.2f}",
                     helps=_divisors(channels, spec.count("filters"), groups),
                 )
+        self._check_depth(spec, channels // groups)
         return super().output(spec, inputs)
+
+
+    def _check_depth(self, spec: LayerSpec, depth: int) -> None:
+        """Refuse filters of `5x5x3` that do not reach through the input; raises E0308."""
+        if "filter_depth" not in spec.settings or spec.count("filter_depth") == depth:
+            return
+        down, across = spec.size("window")
+        written = f"{down}x{across}x{spec.count('filter_depth')}"
+        raise LayerError(
+            "E0308",
+            f"a {written} filter does not reach through an input {depth} deep",
+            at="filter_depth",
+            label="filters always extend the full depth of their input",
+            helps=[f"`{down}x{across}x{depth}`, or `{down}x{across}` for short"],
+        )
 
 
 @define_layer
