@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from cnndsl.frontend import ast
 from cnndsl.frontend.heads import FILLERS, LayerHead, find_head
 from cnndsl.frontend.here import Here
-from cnndsl.frontend.readings import Reading, read_setting
+from cnndsl.frontend.readings import Reading, read_setting, wanted
 from cnndsl.frontend.strangers import refuse_later, stranger, stranger_stream
 from cnndsl.frontend.values import SizeValue, Symbol, Value, kind_of
 from cnndsl.layers.base import Clause, LayerError, LayerKind, Takes, find_layer
@@ -136,7 +136,7 @@ class WordReader:
         if value is None:
             if self.here.scope.value(item.text) is not None or item.text.casefold() in FILLERS:
                 return False
-            what = _wanted(clause)
+            what = wanted(clause)
             raise DiagnosticError(
                 error("E0205", f"`{clause.name}` needs {what} behind it", span, label=clause.doc)
             )
@@ -255,9 +255,9 @@ class WordReader:
         """Read `skip[i]`, `trunk.conv1`, `shape.c`, `widths[2]`, `reshape [7x7]`."""
         if isinstance(item, ast.Indexed) and isinstance(item.target, ast.Name):
             clause = self.reading.kind.clause(item.target.text)
-            if clause is not None and clause.takes is Takes.SHAPE:
+            if clause is not None and clause.takes in (Takes.SHAPE, Takes.ROWS):
                 self.at += 1
-                self._give(self.reading, clause, self.here.shape(item.index), item.span)
+                self._give(self.reading, clause, self._bracketed(clause, item.index), item.span)
                 return
         if not isinstance(item, ast.Name):
             value = self.here.reference_value(item)
@@ -269,6 +269,14 @@ class WordReader:
             raise stranger(self.here, self.reading, self.items[self.at :])
         self.at += 1
         self.reading.streams.append((self.here.flow(item), item.span))
+
+    def _bracketed(
+        self, clause: Clause, index: tuple[ast.Expr, ...] | ast.ShapeLiteral
+    ) -> Value:
+        """Read `[7x7x30]`, or the rows of `weights [[0, 1], [1, 0]]`."""
+        if clause.takes is Takes.ROWS and not isinstance(index, ast.ShapeLiteral):
+            return tuple(self.here.evaluator.value(row) for row in index)
+        return self.here.shape(index)
 
     def _takes_stream(self) -> bool:
         most = self.reading.kind.inputs[1]
@@ -350,20 +358,6 @@ def _word_of(here: Here, expr: ast.Expr) -> str:
         value = here.scope.value(expr.text)
         return str(value) if isinstance(value, Symbol) else expr.text
     return ""
-
-
-def _wanted(clause: Clause) -> str:
-    match clause.takes:
-        case Takes.SIZE:
-            return "a size such as 3x3 or a number"
-        case Takes.WORD:
-            return f"one of {', '.join(clause.words)}"
-        case Takes.SHAPE:
-            return "a size in brackets"
-        case Takes.STREAM:
-            return "the name of a stream"
-        case _:
-            return "a number"
 
 
 def _place(target: Reading, value: Value) -> Clause | None:

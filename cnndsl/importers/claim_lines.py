@@ -55,7 +55,7 @@ def read_equation(reader: Reader, found: re.Match[str]) -> bool:
     return True
 
 
-@rule(rf"total memory: ({NUMBER}) \* 4\s+bytes ≈ ({NUMBER})B.*")
+@rule(rf"total memory: ({NUMBER}) \* 4\s+bytes ≈ ([\d.]+[KMG])B.*")
 def read_total_memory(reader: Reader, found: re.Match[str]) -> bool:
     """`TOTAL memory: 24M * 4 bytes ≈ 93MB / image`."""
     reader.sheet.claim(f"memory ~= {whole(found[1])}")
@@ -146,6 +146,7 @@ def read_weight_layers(reader: Reader, found: re.Match[str]) -> bool:
 @rule(r"compare ([\w-]+):")
 def read_comparison(reader: Reader, found: re.Match[str]) -> bool:
     """`Compare VGG-16:`: the figures that follow are another network's, with their ratios."""
+    reader.turn()
     reader.topic = hyphened(found[1])
     return True
 

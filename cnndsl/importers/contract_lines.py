@@ -38,12 +38,25 @@ def read_hyperparameter(reader: Reader, found: re.Match[str]) -> bool:
     return True
 
 
+@rule(r"requires (two|three|four) hyper-?parameters:?")
+def read_number_of_parameters(reader: Reader, found: re.Match[str]) -> bool:
+    """`Requires four hyperparameters:`, which are counted when they have been read."""
+    reader.values["promised"] = str(COUNTS[found[1].casefold()])
+    return reader.topic == "contract"
+
+
 @rule(r"produces a volume of size W2xH2xD2 where:?")
 def read_produces(reader: Reader, found: re.Match[str]) -> bool:
     """`Produces a volume of size W2xH2xD2 where:`: now the layer is known."""
     if reader.topic != "contract":
         return False
     letters = reader.values.pop("letters", "")
+    promised = reader.values.pop("promised", str(len(letters)))
+    if int(promised) != len(letters):
+        reader.sheet.note(
+            f"the slide speaks of {promised} hyper-parameters and lists {len(letters)}: "
+            f"{', '.join(letters)}"
+        )
     layer = "conv(K, F, stride=S, pad=P)" if "K" in letters else "maxpool(F, stride=S)"
     reader.sheet.add(layer, label="L")
     return True

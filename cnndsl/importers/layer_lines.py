@@ -11,6 +11,7 @@ SPEC = r"(?:\d[^:=]*?|[A-Za-z]+ layer)"
 join(rf"{DIMS} CONV with \d+ filters\s*(?:→|->)?\s*\(each filter has size {DIMS}")
 join(r"with \d+ filters, CONV layer consists of neurons arranged in a 3D grid \([^)]*\)")
 join(rf"{DIMS} filters(?=\n)")
+join(r"\\left\[\S*array\}\{c+\}.+?\\end\{array\}\s*\S*ight\]\s*\w*")
 join(r"\d+ activation maps, each \d+(?:x\d+)+")
 join(r"Stack activations to get a \d+(?:x\d+)+ output image!?")
 
@@ -127,6 +128,15 @@ def read_border(reader: Reader, found: re.Match[str]) -> bool:
     if last is None:
         return False
     last.words += f", pad {found[1]}"
+    return True
+
+
+@rule(r"\\left\[\S*array\}\{c+\}\s*(.+?)\s*\\end\{array\}\s*\S*ight\]\s*(\w*)")
+def read_kernel(reader: Reader, found: re.Match[str]) -> bool:
+    """A filter written out as a LaTeX array, with its name behind it."""
+    rows = [row.split("&") for row in re.split(r"\\+", found[1]) if row.strip()]
+    written = ", ".join(f"[{', '.join(number.strip() for number in row)}]" for row in rows)
+    reader.layer(f"conv(1, weights=[{written}], same)", label=found[2].casefold())
     return True
 
 

@@ -76,6 +76,33 @@ def read_kind(reader: Reader, found: re.Match[str]) -> bool:
     return True
 
 
+# ---------------------------------------------------------------- expressions
+
+join(r'(?<=\n)[a-z] = [a-z] [*+] [a-z] where, " [a-z] = [^"]+" and " [a-z] = [^"]+"')
+
+
+@rule(r'([a-z]) = ([a-z] [*+] [a-z]) where, " ([a-z]) = ([^"]+?) " and " ([a-z]) = ([^"]+?) "')
+def read_assignments(reader: Reader, found: re.Match[str]) -> bool:
+    """`e = c * d where, "c = a + b" and "d = b + 1"`: names that build on one another."""
+    name, formula, *rest = found.groups()
+    pairs = [(rest[0], rest[1]), (rest[2], rest[3]), (name, formula)]
+    used = {letter for _, text in pairs for letter in re.findall(r"[a-z]", text)}
+    for at, free in enumerate(sorted(used - {made for made, _ in pairs}), 2):
+        reader.sheet.head.append(f"param {free} = {at}")
+    reader.sheet.head += [f"let {made} = {text}" for made, text in pairs]
+    reader.values["result"] = name
+    return True
+
+
+@rule(r"so, ([a-z]) = ([a-z\d()+*/ -]+)")
+def read_expanded(reader: Reader, found: re.Match[str]) -> bool:
+    """`So, e = (a+b)*(b+1)`."""
+    if reader.values.get("result") != found[1]:
+        return False
+    reader.sheet.claim(f"{found[1]} == {found[2]}")
+    return True
+
+
 # ---------------------------------------------------------------- stacks: the input stands last
 
 STACKED = re.compile(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+ARITHMETIC = "input [1]  # no network: arithmetic only"
+"""What a program begins with that only checks numbers."""
+
 REMARK_WIDTH = 96
 """Where a remark made of a slide's prose is cut."""
 
@@ -123,6 +126,8 @@ class Sheet:
             row.text(number) if isinstance(row, Row) else row
             for number, row in enumerate(self.rows, 1)
         ]
+        if not self.layers and self.tail and not any("net " in h for h in self.head):
+            rows.append(ARITHMETIC)
         counting = [f"counting: {', '.join(self.counting)}"] if self.counting else []
         return "\n".join([*self.head, *counting, *rows, *self.tail, ""])
 

@@ -156,7 +156,12 @@ def read_stem(grid: Grid, reader: Reader) -> bool:
         kind = row[0].strip()
         if kind not in ("conv", "max-pool"):
             continue
-        numbers = [int(n) for n in _numbers(row[1:], 9 if kind == "conv" else 8)]
+        before = sheet.last.size.split("x")[-1] if sheet.last is not None else ""
+        wanted = 11 if kind == "conv" else 10
+        numbers = _numbers(row[1:], wanted, before)
+        if len(numbers) != wanted:
+            sheet.note(" ".join(row))
+            continue
         channels, side, *middle, out, out_side, memory, params, flop = numbers
         filters, window, stride, pad = middle if kind == "conv" else (0, *middle)
         if not sheet.layers:
@@ -176,15 +181,20 @@ def read_stem(grid: Grid, reader: Reader) -> bool:
     return bool(sheet.layers)
 
 
-def _numbers(cells: Sequence[str], wanted: int) -> list[str]:
-    """Give the numbers of a row; stray signs go, and digits that fell apart come together."""
+def _numbers(cells: Sequence[str], wanted: int, channels: str) -> list[int]:
+    """Give the numbers of a row without stray signs.
+
+    Where the row has one too many, its first number fell apart: it is the `channels` that the row
+    before makes, of which the pieces are the beginning and the end.
+
+    >>> _numbers(["19", "92", "56", ". 3"], 3, "192")
+    [192, 56, 3]
+    """
     found = [re.sub(r"[^\d]", "", cell) for cell in cells]
     kept = [text for text in found if text]
-    while len(kept) > wanted + 1 and len(kept[0]) < 3:
-        kept[:2] = ["".join(kept[:2])]
-    if len(kept) == wanted + 1:
-        kept[:2] = ["".join(kept[:2])]
-    return kept
+    if len(kept) == wanted + 1 and channels.startswith(kept[0]) and channels.endswith(kept[1]):
+        kept[:2] = [channels]
+    return [int(text) for text in kept]
 
 
 # ---------------------------------------------------------------- a summary of Keras
