@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("cnndsl.cli.check:check", "Say what is wrong with programs, or that nothing is."),
     "summary": ("cnndsl.cli.summary:summary", "Sizes, parameters and operations, layer by layer."),
     "table": ("cnndsl.cli.table:table", "The slide's own table of a program; it is a program too."),
+    "import": ("cnndsl.cli.import_:import_", "Write programs from slides and listings."),
+    "explain": ("cnndsl.cli.explain:explain", "What a code such as E0301 means, with an example."),
     "fmt": ("cnndsl.cli.fmt:fmt", "Write programs in the one canonical form."),
     "ir": ("cnndsl.cli.ir:ir", "The graph of a program, before and after any pass."),
     "why": ("cnndsl.cli.why:why", "What a pass changed, and what it saved."),

@@ -11,7 +11,8 @@ from cnndsl.frontend.here import text_of
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.source import Span
 
-WAYS = ("with biases", "without biases", "with pools", "without pools", "kilo 1000", "kilo 1024",
+WAYS = ("with biases", "without biases", "with pools", "without pools",
+        "with input", "without input", "kilo 1000", "kilo 1024",
         "every digit", "rounded zeros")  # fmt: skip
 """Everything that the line can say."""
 
@@ -26,6 +27,8 @@ def read_counting(items: Sequence[ast.Word], span: Span) -> Counting:
                 found = replace(found, biases=which == "with")
             case ["with" | "without" as which, "pools"]:
                 found = replace(found, pools=which == "with")
+            case ["with" | "without" as which, "input"]:
+                found = replace(found, input=which == "with")
             case ["kilo", "1000" | "1024" as kilo]:
                 found = replace(found, kilo=KIBI if kilo == "1024" else 1000)
             case ["every", "digit"]:

@@ -39,6 +39,8 @@ class Counting:
     """Whether `params:` of a line counts biases."""
     pools: bool = False
     """Whether operations count the windows of poolings: F*F for each result."""
+    input: bool = True
+    """Whether the input is kept in memory too."""
     kilo: int = 1000
     """What K stands for."""
     digits: bool = False
@@ -124,8 +126,9 @@ def in_units_of(number: float, expr: ast.Expr, *, counting: Counting = PLAIN) ->
     Empty if the figure has no unit, or one that is much too large.
     """
     suffix, unit = unit_of(expr, counting=counting)
-    if not suffix or abs(number) < unit / 10:
+    if not suffix or abs(number) < unit / 1000:
         return ""
     assert isinstance(expr, ast.Number)
     _, _, fraction = expr.text.rstrip("KMGTiB%").partition(".")
-    return f"{number / unit:,.{max(len(fraction), 1)}f}{suffix}"
+    digits = max(len(fraction), 1) if abs(number) >= unit / 10 else 3
+    return f"{number / unit:,.{digits}f}{suffix}"

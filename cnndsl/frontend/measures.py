@@ -31,7 +31,8 @@ class Measured:
         """Count the numbers that are kept, as the lectures do; a lone layer's always."""
         if len(self.reports) == 1:
             return self.reports[0].activations
-        return sum(r.activations for r in self.reports if r.counted)
+        kept = [r for r in self.reports if r.counted]
+        return sum(r.activations for r in kept if r.kind != "input" or self.counting.input)
 
     def operations(self) -> int:
         """Count multiply-adds, and the windows of poolings if the program says so."""

@@ -147,6 +147,7 @@ def read_weight_layers(reader: Reader, found: re.Match[str]) -> bool:
 def read_comparison(reader: Reader, found: re.Match[str]) -> bool:
     """`Compare VGG-16:`: the figures that follow are another network's, with their ratios."""
     reader.turn()
+    reader.sheet.counting |= dict.fromkeys(("with pools", "without input"))
     reader.topic = hyphened(found[1])
     return True
 
@@ -167,7 +168,7 @@ def read_cost(reader: Reader, found: re.Match[str]) -> bool:
     quantity, figure = {
         "memory": ("bytes", f"{found[2]}MiB"),
         "params": ("params", whole(found[2])),
-        "mflop": ("macs", f"{whole(found[2])}M"),
+        "mflop": ("ops", f"{whole(found[2])}M"),
     }[found[1].casefold()]
     reader.sheet.claim(f"{name}.{quantity} ~= {figure}")
     if found[4]:

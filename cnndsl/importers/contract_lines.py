@@ -170,6 +170,17 @@ def read_dense_block(reader: Reader, found: re.Match[str]) -> bool:
     return True
 
 
+@rule(r"replace .* with an? (\w+) block")
+def read_use(reader: Reader, found: re.Match[str]) -> bool:
+    """`Replace AlexNet's dense layers with a NiN block`: its channels are the classes."""
+    block = found[1]
+    if not any(line.startswith(f"block {block}(") for line in reader.sheet.head):
+        return False
+    reader.sheet.head.append("param classes = 1000")
+    reader.layer(f"{block}(classes, 3x3, pad=1)")
+    return True
+
+
 @rule(r"global average pooling layer to combine outputs")
 def read_global_pool(reader: Reader, found: re.Match[str]) -> bool:
     """`Global average pooling layer to combine outputs`."""

@@ -117,6 +117,7 @@ CODES: dict[str, str] = {
     "E0911": "parameters that do not fit the program",
     "E0912": "no such backend",
     "E0922": "a network that no table can say",
+    "E0930": "a listing that cannot be imported",
     # --- N notes
     "N0001": "free repetition counts",
     "N0002": "a free repetition count without a name",
