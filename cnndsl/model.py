@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cnndsl.compiler import Compilation, CompileOptions, Training, compile_network
 from cnndsl.data.single import prepare_images
 from cnndsl.frontend import ast
-from cnndsl.frontend.find import find_program
-from cnndsl.frontend.parse import parse, parse_file
+from cnndsl.frontend.find import read_program
+from cnndsl.frontend.parse import parse
 from cnndsl.ir.types import DType
 from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.network import Network
@@ -39,7 +40,7 @@ from cnndsl.session import (
     plain_elaboration,
     resolve,
 )
-from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
+from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, WeightsError, error
 from cnndsl.train.checkpoint import check_fit, load_state, save_state
 from cnndsl.train.evaluate import weights_of
 from cnndsl.train.loop import Event
@@ -92,9 +93,9 @@ class Model:
         """
         if str(name).endswith(".safetensors"):
             return cls.from_weights(Path(name), device=device)
-        path = find_program(name)
+        program, base_dir = read_program(name)
         choices = Choices(params=dict(params or {}), device=device)
-        return cls(parse_file(path), choices=choices, base_dir=path.resolve().parent)
+        return cls(program, choices=choices, base_dir=base_dir)
 
     @classmethod
     def from_text(
@@ -123,11 +124,16 @@ class Model:
                     helps=("give the program, and these weights with --weights",),
                 )
             )
-        choices = Choices(
-            params=json.loads(metadata.get("params", "{}")),
-            data=metadata.get("data.choice") or None,
-            device=device,
-        )
+        try:
+            choices = Choices(
+                params=dict(json.loads(metadata.get("params", "{}"))),
+                data=metadata.get("data.choice") or None,
+                device=device,
+                dtype=DType(metadata.get("dtype", "f32")),
+            )
+        except (ValueError, TypeError) as why:
+            what = f"{path} does not say how its program was chosen"
+            raise WeightsError(error("E0711", what, notes=(str(why),))) from None
         program = parse(metadata["program"], path.name)
         model = cls(program, choices=choices, base_dir=path.resolve().parent)
         model.load_weights(path)
@@ -214,43 +220,60 @@ class Model:
         session = self.session(**({"data": data} if data else {}), **choices)
         return session.evaluate(self._weights(), split).report()
 
-    def predict(self, images: Array) -> Array:
+    def predict(self, images: npt.ArrayLike) -> Array:
         """Give the network's output for images [N, H, W, C] or one image [H, W, C].
 
         uint8 images (0 to 255) are prepared as the program's data is: scaled, sized, normalised.
         Floats are taken as they are, in the network's own size. Gives [N, scores], or [scores]
         for one image. Raises `DiagnosticError` for arrays that do not fit.
         """
-        batch, single = self._batch_of(np.asarray(images))
-        executable = self._scorer(len(batch), self.choices.dtype)
+        batch, single = self._batch_of(images)
+        executable = self._scorer(max(1, len(batch)), self.choices.dtype)
         executable.load_state(weights_of(executable, self._weights()))
+        if len(batch) == 0:
+            kind = next(iter(executable.outputs.values()))
+            return np.empty((0, *kind.shape[1:]), kind.dtype.numpy)
         outputs = executable.run({self.network.inputs[0].name: batch})
         result = next(iter(outputs.values()))
         return np.asarray(result[0] if single else result)
 
-    def _batch_of(self, images: Array) -> tuple[Array, bool]:
+    def _batch_of(self, given: npt.ArrayLike) -> tuple[Array, bool]:
+        """Give images as the network takes them, and whether there was one without a batch."""
         size = self.network.inputs[0].size
+        try:
+            images = np.asarray(given)
+        except ValueError:
+            raise self._misfit("rows of different lengths") from None
+        what = f"an array [{' x '.join(map(str, images.shape))}] of {images.dtype}"
         single = images.ndim == len(size)
         if images.dtype == np.uint8 and images.ndim in (3, 4):
             single = images.ndim == 3
+            if images.shape[-1] not in (1, 3) or 0 in images.shape[-3:]:
+                raise self._misfit(what)
             settings = resolve(self._elaboration, self.choices, [])
             spec = data_spec(self._elaboration, settings, self.choices, [])
             ready = prepare_images(images[None] if single else images, spec, size)
             return ready.astype(self.choices.dtype.numpy), single
-        if images.shape[-len(size) :] != size or images.ndim not in (len(size), len(size) + 1):
-            wanted = " x ".join(map(str, size))
-            raise DiagnosticError(
-                error(
-                    "E0910",
-                    f"{self.name} takes images [{wanted}], one or a batch of them; "
-                    f"given an array [{' x '.join(map(str, images.shape))}] of {images.dtype}",
-                    helps=("images of type uint8 may have any size",),
-                )
-            )
+        fits = images.shape[-len(size) :] == size and images.ndim in (len(size), len(size) + 1)
+        if not fits or images.dtype.kind not in "fiub":
+            raise self._misfit(what)
         batch = images[None] if single else images
         if batch.ndim == 4:
             batch = batch.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(batch, dtype=self.choices.dtype.numpy), single
+
+    def _misfit(self, given: str) -> DiagnosticError:
+        wanted = " x ".join(map(str, self.network.inputs[0].size))
+        return DiagnosticError(
+            error(
+                "E0910",
+                f"{self.name} takes images [{wanted}], one or a batch of them; given {given}",
+                helps=(
+                    "images [height x width x channels] of type uint8 may have any size, "
+                    "in grey (1 channel) or colour (3)",
+                ),
+            )
+        )
 
     def _scorer(self, batch: int, dtype: DType) -> Executable:
         """Compile for a number of images, once."""

@@ -101,17 +101,15 @@ def read_program(name: str, reading: Reading) -> tuple[ast.Program, Path]:
 
     `-` is stdin. Raises `DiagnosticError` for a program that is not there or has syntax errors.
     """
-    from cnndsl.frontend.find import find_program, zoo_programs
-    from cnndsl.frontend.parse import parse, parse_file
+    from cnndsl.frontend import find
+    from cnndsl.frontend.parse import parse
     from cnndsl.frontend.reading import decode_source
 
     limits = reading.limits
     if name == STANDARD_INPUT:
         data = sys.stdin.buffer.read(limits.file_bytes + 1)
         return parse(decode_source(data, "<stdin>", limits=limits), limits=limits), Path()
-    path = find_program(name)
-    shown = path.name if path in zoo_programs().values() else str(path)
-    return parse_file(path, name=shown, limits=limits), path.resolve().parent
+    return find.read_program(name, limits=limits)
 
 
 def load_program(name: str, reading: Reading, *, quiet: bool = False) -> Elaboration:

@@ -73,14 +73,12 @@ def start(
     """Open a session for a program and train it in a new run folder."""
     from cnndsl.cli.console import show_diagnostics
     from cnndsl.cli.training import perform, runs_root
-    from cnndsl.frontend.find import find_program
-    from cnndsl.frontend.parse import parse_file
+    from cnndsl.frontend.find import read_program
     from cnndsl.session import open_session
     from cnndsl.train.runs import RunFolder
 
-    path = find_program(program)
-    tree = parse_file(path)
-    session = open_session(tree, choices(chosen), base_dir=path.resolve().parent)
+    tree, base_dir = read_program(program)
+    session = open_session(tree, choices(chosen), base_dir=base_dir)
     sources = {tree.source.name: tree.source}
     show_diagnostics(session.elaboration.notes, sources)
     state = None
@@ -90,7 +88,7 @@ def start(
         state = weights_for(session, weights)
     # Whatever is wrong with the weights that the program loads shows before there is a folder.
     state = {**session.first_state(), **(state or {})}
-    folder = RunFolder.claim(runs_root(runs), path.stem)
+    folder = RunFolder.claim(runs_root(runs), Path(tree.source.name).stem)
     folder.describe(tree.source.text, session.record())
     perform(session, folder, as_json=as_json, state=state, test=test)
 

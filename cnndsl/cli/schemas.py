@@ -1,6 +1,7 @@
 """What `--json` prints, command by command, as JSON Schema (draft 2020-12).
 
-Each command prints one document on stdout and nothing else. Where something goes wrong, the
+Each command prints one document on stdout and nothing else; `run` and `train` print a document a
+line. Where something goes wrong, the
 document is `FAILURE`, whatever the command. New keys may come; keys that are here stay.
 """
 
@@ -110,7 +111,49 @@ LAYER = record(
 )
 """A layer; `weights` are parameters without biases, `activations` numbers an image."""
 
+REPORT: Schema = {
+    "type": "object",
+    "properties": {"loss": NUMBER, "accuracy": NUMBER},
+    "patternProperties": {"^top[0-9]+$": NUMBER},
+    "required": ["loss", "accuracy"],
+}
+"""Loss, accuracy and top-k of some images."""
+TRAINING: Schema = {
+    "oneOf": [
+        record(event={"const": "start"}, run=STRING, program=STRING),
+        record(
+            event={"const": "epoch"},
+            epoch=COUNT,
+            steps=COUNT,
+            lr=NUMBER,
+            loss=NUMBER,
+            accuracy=NUMBER,
+            val_loss=NUMBER,
+            val_accuracy=NUMBER,
+            seconds=NUMBER,
+            improved=FLAG,
+        ),
+        record(event={"const": "done"}, test=optional(REPORT), seconds=NUMBER, run=STRING),
+    ]
+}
+"""A line of a training: `start` once, `epoch` after each epoch, `done` once at the end."""
 SCHEMAS: Mapping[str, Schema] = {
+    "run": TRAINING,
+    "train": TRAINING,
+    "eval": record(
+        split={"enum": ["test", "val", "train"]},
+        data=STRING,
+        images=COUNT,
+        loss=NUMBER,
+        accuracy=NUMBER,
+        classes=array(STRING),
+        confusion=optional(array(array(COUNT))),
+    ),
+    "predict": record(
+        images=array(
+            record(file=STRING, class_=STRING, scores=array(record(class_=STRING, score=NUMBER)))
+        )
+    ),
     "check": record(
         ok=FLAG,
         diagnostics=array(DIAGNOSTIC),

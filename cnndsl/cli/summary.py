@@ -102,6 +102,7 @@ def rows(network: Network, analysis: Analysis) -> Iterator[Row]:
             and report.inputs == (current.last,)
             and current.report.kind != "input"
             and _is_activation(network, report)
+            and report.output == current.report.output
             and reads[current.last] == 1
         ):
             activations = (*current.activations, said(network, report))

@@ -193,13 +193,37 @@ def _plain_cells(line: Line) -> tuple[str, ...]:
 
 def _full_cells(network: Network, line: Line, lines: tuple[Line, ...]) -> tuple[str, ...]:
     if line.row.report.kind != "input":
-        joined = " ".join((line.row.layer, *line.reads[1:]))
+        words = written(network, line.row)
+        joined = " ".join((words, *line.reads[1:]))
         said = ", ".join((joined, *line.row.activations))
         return (line.size, f"{line.label}:", said, *line.claims)
     if len(network.inputs) > 1:
         return (line.size, "", f"input {line.label}", "", "")
     later = any(line.label in other.reads for other in lines)
     return (line.size, "", f"INPUT as {line.label}" if later else "INPUT", "", "")
+
+
+def written(network: Network, row: Row) -> str:
+    """Write the layer of a row so that it is read back to itself.
+
+    Words cannot say four margins, `pad=[0, 1, 2, 2]`; such a layer is written as a call.
+    """
+    from cnndsl.layers.clauses import Takes, show_value
+
+    spec = network[row.name].spec
+    usual = spec.kind.usual(spec.settings)
+    arguments = []
+    is_call = False
+    for clause in spec.kind.clauses:
+        value = spec.settings.get(clause.name)
+        if clause.takes is Takes.SHAPE and isinstance(value, tuple):
+            sides = "x".join("?" if side == -1 else str(side) for side in value)
+            return f"{spec.kind.name} [{sides}]"
+        if value is None or value is False or value == usual.get(clause.name):
+            continue
+        is_call = is_call or (isinstance(value, tuple) and len(value) == 4)
+        arguments.append(f"{clause.name}={'true' if value is True else show_value(value)}")
+    return f"{spec.kind.name}({', '.join(arguments)})" if is_call else row.layer
 
 
 def _aligned(cells: list[tuple[str, ...]]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.closeness import is_close, near
+from cnndsl.frontend.closeness import instead, is_close, near
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.scope import Scope
 from cnndsl.frontend.values import Callee, Symbol, Value, show
@@ -80,14 +80,16 @@ def _formal(
             return formal
     close = near(argument.name.text, [f.name.text for f in formals], limit=1)
     label = f"it takes {signature(callee, formals)}"
-    if close and is_close(argument.name.text, close[0]):
-        label = f"did you mean `{close[0]}`?"
+    meant = close[0] if close and is_close(argument.name.text, close[0]) else ""
+    if meant:
+        label = f"did you mean `{meant}`?"
     raise DiagnosticError(
         error(
             "E0211",
             f"`{callee.name}` has no argument `{argument.name.text}`",
             argument.name.span,
             label=label,
+            fixes=instead(argument.name.span, meant),
         )
     )
 
@@ -107,9 +109,7 @@ def signature(callee: Callee, formals: Sequence[ast.Binding]) -> str:
     return f"`{callee.name}({', '.join(texts)})`"
 
 
-def written(
-    name: str, arguments: Sequence[ast.Argument], values: Mapping[str, Value]
-) -> str:
+def written(name: str, arguments: Sequence[ast.Argument], values: Mapping[str, Value]) -> str:
     """Write a use with its values: `bottleneck(64, stride=2)`."""
     if not arguments:
         return name

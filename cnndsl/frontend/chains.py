@@ -36,9 +36,7 @@ class Inner(Protocol):
 class Chains(Layering):
     """Elaborates chains."""
 
-    def run_chain(
-        self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None
-    ) -> Flow:
+    def run_chain(self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None) -> Flow:
         """Elaborate a chain; `name` is the label of its line."""
         before: ast.Part | None = None
         for index, (part, joint) in enumerate(self._joined(chain, env, name)):
@@ -47,9 +45,7 @@ class Chains(Layering):
             before = part
         return flow
 
-    def _joined(
-        self, chain: ast.Chain, env: Env, name: Name | None
-    ) -> list[tuple[ast.Part, str]]:
+    def _joined(self, chain: ast.Chain, env: Env, name: Name | None) -> list[tuple[ast.Part, str]]:
         """Let clauses behind a comma join the layer before it."""
         parts: list[tuple[ast.Part, str]] = [(chain.parts[0], "")]
         for part, joint in zip(chain.parts[1:], chain.joints, strict=True):
@@ -110,9 +106,7 @@ class Chains(Layering):
                 return inner(flow) if self.choose("?", 1, postfix.span) else flow
             case ast.When():
                 return self.guarded(
-                    lambda: inner(flow)
-                    if self.evaluator(env, flow).truth(postfix.test)
-                    else flow
+                    lambda: inner(flow) if self.evaluator(env, flow).truth(postfix.test) else flow
                 )
             case ast.Alias():
                 made = inner(flow)
@@ -195,9 +189,7 @@ class Chains(Layering):
     def _open(self, env: Env) -> Env:
         return env.within(Scope(env.scope, open_=True))
 
-    def _run_parallel(
-        self, group: ast.Parallel, env: Env, flow: Flow, name: Name | None
-    ) -> Flow:
+    def _run_parallel(self, group: ast.Parallel, env: Env, flow: Flow, name: Name | None) -> Flow:
         if len(group.branches) == 1 and group.branches[0].label is None:
             return self.run_chain(group.branches[0].chain, self._open(env), flow, name)
         flows = []
@@ -206,9 +198,7 @@ class Chains(Layering):
             flows.append(made.brought_by(branch.chain.parts[-1].span) if flow is made else made)
         return join(flows, group)
 
-    def run_branch(
-        self, label: ast.Words | None, chain: ast.Chain, env: Env, flow: Flow
-    ) -> Flow:
+    def run_branch(self, label: ast.Words | None, chain: ast.Chain, env: Env, flow: Flow) -> Flow:
         """Elaborate one branch of several."""
         inner = self._open(env)
         if label is None:
@@ -330,4 +320,3 @@ def _headless(words: ast.Words, name: Name) -> DiagnosticError:
             helps=(f"for a convolution write `{text}: conv {said}`",),
         )
     )
-

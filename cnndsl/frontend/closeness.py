@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
+from cnndsl.support.diagnostics import Fix
+from cnndsl.support.source import Span
+
 MOST_NAMES = 1000
 """Names that are compared at most, so that a message takes no time to speak of."""
 
@@ -44,6 +47,11 @@ def near(word: str, known: Iterable[str], *, limit: int = 4) -> list[str]:
         if close or alike <= 0.6:
             found.append((not close, steps, order, name))
     return [name for *_, name in sorted(found)[:limit]]
+
+
+def instead(span: Span, name: str) -> tuple[Fix, ...]:
+    """Give the edit that writes `name` where a misspelt word stands; none without a name."""
+    return (Fix(f"write `{name}`", span, name),) if name else ()
 
 
 def is_close(word: str, name: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import Here
-from cnndsl.frontend.records import Frame, Record, TooLargeError
+from cnndsl.frontend.records import Frame, TooLargeError
 from cnndsl.frontend.scope import BROKEN, Flow, HeldError, LaterError, NetDef, Scope, Stream
 from cnndsl.frontend.values import Callee, ShapeValue, Value
 from cnndsl.layers.base import SettingValue
@@ -153,7 +153,7 @@ class Name:
 
 
 class Reports:
-    """Diagnostics, each once, and no more than the limit."""
+    """Diagnostics, one of a code at each place, and no more errors than the limit."""
 
     def __init__(self, limits: Limits) -> None:
         """Collect at most `limits.messages` errors."""
@@ -164,7 +164,8 @@ class Reports:
     def add(self, *diagnostics: Diagnostic) -> None:
         """Report, unless the same was reported before."""
         for diagnostic in diagnostics:
-            key = (diagnostic.code, diagnostic.span, diagnostic.message)
+            text = diagnostic.message if diagnostic.span is None else ""
+            key = (diagnostic.code, diagnostic.span, text)
             if key not in self.found:
                 self.found[key] = diagnostic
                 self.count += diagnostic.severity is Severity.ERROR
@@ -193,20 +194,17 @@ class Core(ABC):
         self.missing: list[tuple[str, str, Span]] = []
         self.shared: dict[NetDef, Frame] = {}
         self.visits: list[Visit] = []
+        self.bare: list[tuple[str, int, Span]] = []
         self.last_words: ast.Words | None = None
 
     # -------------------------------------------------------------- the parts
 
     @abstractmethod
-    def run_statements(
-        self, statements: Sequence[ast.Statement], env: Env, flow: Flow
-    ) -> Flow:
+    def run_statements(self, statements: Sequence[ast.Statement], env: Env, flow: Flow) -> Flow:
         """Elaborate the statements of a body from top to bottom."""
 
     @abstractmethod
-    def run_chain(
-        self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None
-    ) -> Flow:
+    def run_chain(self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None) -> Flow:
         """Elaborate a chain; `name` is the label of its line."""
 
     @abstractmethod
@@ -260,9 +258,7 @@ class Core(ABC):
         """End the namespace here if this is what it is cut behind."""
 
     @abstractmethod
-    def label(
-        self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env
-    ) -> None:
+    def label(self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env) -> None:
         """Name a stream."""
 
     # -------------------------------------------------------------- shared services
@@ -390,8 +386,3 @@ def _no_shape(flow: Flow, env: Env) -> DiagnosticError:
     if count > 1:
         message = f"`shape` has no value where {count} streams arrive"
     return DiagnosticError(error("E0208", message, flow.span))
-
-
-def layer_of(stream: Stream) -> Record | None:
-    """Give the layer that a stream comes from, if it is no input."""
-    return stream.source if isinstance(stream.source, Record) else None

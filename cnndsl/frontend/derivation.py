@@ -64,9 +64,7 @@ def origin(stream: Stream) -> str:
     return f"from line {stream.source.span.line}"
 
 
-def chain_of_sizes(
-    record: Record, kind: LayerKind, given: Mapping[str, SettingValue]
-) -> str:
+def chain_of_sizes(record: Record, kind: LayerKind, given: Mapping[str, SettingValue]) -> str:
     """Write the heights on the way: `28 -(conv 5x5)-> 24 -(pool)-> 12`."""
     text = ""
     for source in way_to(record):

@@ -119,7 +119,7 @@ class Directives(Lines):
 
     def _set_default(self, line: ast.Line, env: Env, flow: Flow) -> None:
         """Read `default conv and depthwise: half, relu`."""
-        if line.label is None:
+        if line.label is None or len(line.label.items) < 2:
             raise DiagnosticError(
                 error(
                     "E0213",
@@ -191,16 +191,12 @@ class Directives(Lines):
         fresh = tuple(visit.patch.lines) if visit is not None and visit.patch is not None else ()
         self.loads.append((env.frame, Load(prefix.removesuffix("."), path.value, span, fresh)))
 
-    def _output(
-        self, items: Sequence[ast.Word], span: Span, env: Env, flow: Flow
-    ) -> Flow:
+    def _output(self, items: Sequence[ast.Word], span: Span, env: Env, flow: Flow) -> Flow:
         here = self.here(env, flow)
         builder = env.frame.builder
         named = [i for i in items if isinstance(i, ast.Name | ast.Dotted | ast.Indexed)]
         if len(named) != len(items) or not named:
-            raise DiagnosticError(
-                error("E0213", "`output` takes names of streams", span)
-            )
+            raise DiagnosticError(error("E0213", "`output` takes names of streams", span))
         streams: list[Stream] = []
         broken = False
         for item in named:
@@ -266,21 +262,46 @@ class Directives(Lines):
 
     # -------------------------------------------------------------- actions
 
-    def act(self, root: Frame) -> None:
-        """Do every `freeze` and `unfreeze` of a finished network, in order."""
+    def act(self, root: Frame, outer: Frame | None = None) -> None:
+        """Do every `freeze` and `unfreeze` of a finished network, in order.
+
+        Those of the program `outer` around a net act on the net by its name: `trunk.conv1`.
+        """
         for action in self.actions:
-            if action.frame.builder is not root.builder:
+            inside = action.frame.builder is root.builder
+            if not inside and (outer is None or action.frame is not outer):
                 continue
             for target in action.targets:
                 if isinstance(target, ast.Remark) or text_of(target) in ("and", ""):
                     continue
                 try:
-                    found = self.layers_named(target, action.frame, action.scope)
+                    found = (
+                        self.layers_named(target, action.frame, action.scope)
+                        if inside
+                        else self._from_outside(target, root)
+                    )
                 except DiagnosticError as problem:
                     self.reports.add(*problem.diagnostics)
                     continue
                 for record in found:
-                    record.trainable = action.word == "unfreeze"
+                    (record.owner or record).trainable = action.word == "unfreeze"
+
+    def _from_outside(self, target: ast.Word, root: Frame) -> list[Record]:
+        """Find the layers of a net that stands by itself, named as from outside."""
+        name = f"{root.title}."
+        if text_of(target) == root.title:
+            return list(root.records)
+        if isinstance(target, ast.Through):
+            names = [text_of(target.start), text_of(target.stop)]
+            if isinstance(target.stop, ast.Number):
+                names[1] = through_names(target)[-1]
+        else:
+            names = [text_of(target)]
+        if not all(n.startswith(name) for n in names):
+            return []
+        found = [self._layers(n.removeprefix(name), target, root, Scope()) for n in names]
+        first, last = root.records.index(found[0][0]), root.records.index(found[-1][-1])
+        return root.records[first : last + 1]
 
     def layers_named(self, target: ast.Word, frame: Frame, scope: Scope) -> list[Record]:
         """Find the layers that `conv1..FC7`, `trunk`, `FC8` name; raises E0210."""
@@ -296,9 +317,7 @@ class Directives(Lines):
             return order[first : last + 1]
         return self._layers(text_of(target), target, frame, scope)
 
-    def _layers(
-        self, name: str, at: ast.Syntax, frame: Frame, scope: Scope
-    ) -> list[Record]:
+    def _layers(self, name: str, at: ast.Syntax, frame: Frame, scope: Scope) -> list[Record]:
         full = frame.prefix + name
         found = frame.builder.named.get(full)
         if isinstance(found, Record):
@@ -345,7 +364,3 @@ def _first_word(line: ast.Line) -> str:
     if words is None or not isinstance(words.items[0], ast.Name):
         return ""
     return words.items[0].text.casefold()
-
-
-
-

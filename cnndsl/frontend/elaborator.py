@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.core import Env, Visit
+from cnndsl.frontend.core import Env, Reports, Visit
+from cnndsl.frontend.directives import Load
 from cnndsl.frontend.elaboration import Assumed, Elaboration
 from cnndsl.frontend.endings import Endings
 from cnndsl.frontend.estimate import Estimate
@@ -29,6 +30,18 @@ USUAL_INPUT: Hwc = (32, 32, 3)
 
 USUAL_CLASSES = 10
 """The classes of a program that does not say how many, when no data say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A network that is complete."""
+
+    frame: Frame
+    """Its layers."""
+    flow: Flow
+    """What it ends with."""
+    scope: Scope
+    """Its labels."""
 
 
 class Elaborator(Endings):
@@ -58,45 +71,72 @@ class Elaborator(Endings):
         frame = Frame(NetworkBuilder(name, self.limits), title=name)
         self.last_words = _last_words(self.program)
         flow = self.run_statements(self.program.statements, Env(scope, frame), NOTHING)
+        whole = Whole(frame, flow, scope)
         self._complete(frame)
-        networks = self._stand_alone(scope)
-        sections = self._read_sections(scope, frame, networks)
-        network = self._main(frame, flow, scope, networks, sections[0])
+        networks = self._stand_alone(whole)
+        chosen = self._chosen(whole, networks)
+        train, data = self._read_sections(chosen or whole)
         self.report_missing()
+        network = None
+        if chosen is not None and not self.reports.errors and not chosen.flow.broken:
+            network = self._finished(chosen)
         self.note_dropped()
         self.note_free()
-        self.refuse_unknown()
-        errors = self.reports.errors
-        if errors or network is None:
-            raise DiagnosticError(*errors, sources=self.sources)
-        found = {n: self._finished(f, made, s) for n, (f, made, s) in networks.items()}
+        self.note_bare()
+        if not self.reports.errors:
+            self.refuse_unknown()
+        if network is None and not self.reports.errors:
+            self.reports.add(self._no_network())
+        if self.reports.errors or network is None:
+            raise DiagnosticError(*self.reports.errors, sources=self.sources)
         return Elaboration(
             self.program,
             network,
-            {n: net for n, net in found.items() if net is not None},
+            self._others(networks),
             self.params,
-            sections[0],
-            sections[1],
-            tuple(load for _, load in self.loads),
+            train,
+            data,
+            self._loads(chosen),
             self.reports.notes,
             self.assumed,
             self.sources,
         )
 
-    def _complete(self, frame: Frame) -> None:
-        """Freeze and judge what is complete; nothing is judged when layers are missing."""
+    def _others(self, networks: Mapping[str, Whole]) -> dict[str, Network]:
+        """Finish the nets that stand by themselves and say what they give."""
+        kept, self.reports = self.reports, Reports(self.limits)
+        found = {name: self._finished(whole) for name, whole in networks.items()}
+        self.reports = kept
+        return {name: network for name, network in found.items() if network is not None}
+
+    def _loads(self, chosen: Whole | None) -> tuple[Load, ...]:
+        """Give the weights that the chosen network asks for; its own name is left out of them."""
+        assert chosen is not None
+        builder = chosen.frame.builder
+        own = builder.name if chosen.frame.title in chosen.scope.known() else ""
+        found = [load for frame, load in self.loads if frame.builder is builder]
+        for frame, load in self.loads:
+            if frame.builder is not builder and own and load.net == own:
+                found.append(replace(load, net=""))
+        return tuple(found)
+
+    def _complete(self, frame: Frame, outer: Frame | None = None) -> None:
+        """Freeze and judge what is complete; nothing is judged when layers are missing.
+
+        `outer` is the program around a net: it may freeze layers of the net by name.
+        """
         if self.reports.errors or self.missing:
             return
-        self.act(frame)
+        self.act(frame, outer)
         self.judge(frame.builder)
 
     # -------------------------------------------------------------- nets by themselves
 
-    def _stand_alone(self, scope: Scope) -> dict[str, tuple[Frame, Flow, Scope]]:
+    def _stand_alone(self, whole: Whole) -> dict[str, Whole]:
         """Elaborate every net of the program as a network of its own."""
-        found: dict[str, tuple[Frame, Flow, Scope]] = {}
+        found: dict[str, Whole] = {}
         used = dict(self.shared)
-        for name, net in scope.values.items():
+        for name, net in whole.scope.values.items():
             if not isinstance(net, NetDef) or self.is_cyclic(net):
                 continue
             node = net.node
@@ -107,9 +147,9 @@ class Elaborator(Endings):
                 continue
             kept = self.reports, self.missing
             if net in used:
-                self.reports, self.missing = type(self.reports)(self.limits), []
+                self.reports, self.missing = Reports(self.limits), []
             self.shared = {}
-            made = self._alone(net)
+            made = self._alone(net, whole.frame)
             quiet = net in used and (bool(self.reports.errors) or bool(self.missing))
             if net in used:
                 self.reports, self.missing = kept
@@ -118,7 +158,7 @@ class Elaborator(Endings):
         self.shared = used
         return found
 
-    def _alone(self, net: NetDef) -> tuple[Frame, Flow, Scope] | None:
+    def _alone(self, net: NetDef, outer: Frame) -> Whole | None:
         frame = Frame(NetworkBuilder(net.name, self.limits), title=net.name)
         scope = Scope(net.scope)
         visit = Visit(net, net.node.name.span, [], False)
@@ -134,42 +174,39 @@ class Elaborator(Endings):
             return self._net_body(net, env, NOTHING)
 
         flow = self.guarded(body)
-        self._complete(frame)
-        return None if flow.broken else (frame, flow, scope)
+        self._complete(frame, outer)
+        return None if flow.broken else Whole(frame, flow, scope)
 
     # -------------------------------------------------------------- the main network
 
-    def _main(
-        self,
-        frame: Frame,
-        flow: Flow,
-        scope: Scope,
-        networks: Mapping[str, tuple[Frame, Flow, Scope]],
-        train: TrainSection | None,
-    ) -> Network | None:
-        if self.reports.errors or self.missing or flow.broken:
+    def _chosen(self, whole: Whole, networks: Mapping[str, Whole]) -> Whole | None:
+        """Choose the main network: the one that is trained, the program's own, or its last net."""
+        for section in _sections(self.program):
+            names = [w for w in section.words.items if isinstance(w, ast.Name)]
+            if names[0].text.casefold() != "train" or len(names) < 2:
+                continue
+            if names[1].text in networks:
+                return networks[names[1].text]
+            if not self.reports.errors and not self.missing:
+                message = f"there is no net called `{names[1].text}` to train"
+                self.reports.add(error("E0210", message, names[1].span))
             return None
-        if frame.records or frame.builder.entries:
-            return self._finished(frame, flow, scope)
-        name = train.net if train is not None else None
-        if name is not None and name not in networks:
-            span = train.span if train is not None else None
-            self.reports.add(error("E0210", f"there is no net called `{name}` to train", span))
-            return None
+        if whole.frame.records or whole.frame.builder.entries:
+            return whole
         if networks:
-            found = networks[name if name is not None else list(networks)[-1]]
-            return self._finished(*found)
-        self.reports.add(
-            error(
-                "E0406",
-                "this program builds no network",
-                Span(self.program.source.name, 1, 1, 1, 1),
-                helps=("a network begins with `input [32x32x3]`",),
-            )
-        )
+            return list(networks.values())[-1]
         return None
 
-    def _finished(self, frame: Frame, flow: Flow, scope: Scope) -> Network | None:
+    def _no_network(self) -> Diagnostic:
+        return error(
+            "E0406",
+            "this program builds no network",
+            Span(self.program.source.name, 1, 1, 1, 1),
+            helps=("a network begins with `input [32x32x3]`",),
+        )
+
+    def _finished(self, whole: Whole) -> Network | None:
+        frame, flow = whole.frame, whole.flow
         outputs: dict[str, Source] = dict(frame.builder.outputs)
         if not outputs:
             if len(flow.streams) != 1:
@@ -178,7 +215,7 @@ class Elaborator(Endings):
             outputs = {"output": flow.streams[0].source}
         streams = {
             name: label.flow.streams[0].source
-            for name, label in scope.in_reach().items()
+            for name, label in whole.scope.in_reach().items()
             if len(label.flow.streams) == 1
         }
         own = {id(s) for s in frame.builder.named.values()}
@@ -199,24 +236,17 @@ class Elaborator(Endings):
 
     # -------------------------------------------------------------- sections
 
-    def _read_sections(
-        self,
-        scope: Scope,
-        frame: Frame,
-        networks: Mapping[str, tuple[Frame, Flow, Scope]],
-    ) -> tuple[TrainSection | None, dict[str, DataSection]]:
+    def _read_sections(self, whole: Whole) -> tuple[TrainSection | None, dict[str, DataSection]]:
         train: TrainSection | None = None
         data: dict[str, DataSection] = {}
-        own = frame
-        if not frame.records and networks:
-            own = list(networks.values())[-1][0]
+        frame, root = whole.frame, whole.scope.root()
 
         def targets(word: ast.Word) -> tuple[str, ...]:
             if self.reports.errors or self.missing:
                 return ()
-            return tuple(r.name for r in self.layers_named(word, own, scope))
+            return tuple(r.name for r in self.layers_named(word, frame, whole.scope))
 
-        reader = SectionReader(self.evaluator(Env(scope, frame), BROKEN), targets)
+        reader = SectionReader(self.evaluator(Env(root, frame), BROKEN), targets)
         for section in _sections(self.program):
             first = section.words.items[0]
             word = first.text.casefold() if isinstance(first, ast.Name) else ""
@@ -316,9 +346,7 @@ def _sections(program: ast.Program) -> list[ast.Section]:
 def _last_words(program: ast.Program) -> ast.Words | None:
     """Find the last element of the program's own chain, if it is a layer's words."""
     lines = [s for s in program.statements if isinstance(s, ast.Line)]
-    chains = [
-        s.chain for s in lines if not isinstance(s.chain.parts[0].element, ast.Section)
-    ]
+    chains = [s.chain for s in lines if not isinstance(s.chain.parts[0].element, ast.Section)]
     element: ast.Element | None = chains[-1].parts[-1].element if chains else None
     while isinstance(element, ast.Bracket):
         element = element.chain.parts[-1].element

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cnndsl.frontend import ast
+from cnndsl.frontend.closeness import instead
 from cnndsl.frontend.figures import PLAIN, Counting, Verdict, figure_of
 from cnndsl.frontend.values import (
     LARGEST,
-    Callee,
     MapValue,
     RangeValue,
     ShapeValue,
@@ -147,6 +147,7 @@ class Evaluator:
                 f"`{expr.text}` has no value here",
                 expr.span,
                 label=f"did you mean `{close[0]}`?" if close else "not a name known here",
+                fixes=instead(expr.span, close[0] if close else ""),
             )
         )
 
@@ -271,6 +272,7 @@ class Evaluator:
                     f"there is no function `{name}`" if name else "this cannot be called",
                     expr.target.span,
                     label=f"did you mean `{close[0]}`?" if close else "not a function",
+                    fixes=instead(expr.target.span, close[0] if close else ""),
                     notes=(f"functions: {', '.join(FUNCTIONS)}",),
                 )
             )
@@ -374,5 +376,3 @@ FUNCTIONS: Mapping[str, Callable[..., Number]] = {
     "exp": _real(math.exp),
 }
 """Functions that expressions may call."""
-
-__all__ = ["FUNCTIONS", "MOST_EXPONENT", "Callee", "Evaluator", "Names", "Number"]

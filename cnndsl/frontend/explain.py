@@ -18,7 +18,7 @@ from cnndsl.frontend.derivation import (
 from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.records import Record
 from cnndsl.frontend.scope import Flow, Stream
-from cnndsl.layers.base import LAYERS, Hwc, LayerError, LayerSpec, SettingValue, show_size
+from cnndsl.layers.base import Hwc, LayerError, LayerSpec, SettingValue, show_size
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span
 
@@ -123,9 +123,7 @@ def _joins(kind: str, sizes: Sequence[Hwc]) -> list[str]:
     sides = {size[:-1] for size in sizes}
     if len(sides) == 1:
         joined = (*sizes[0][:-1], sum(size[-1] for size in sizes))
-        helps.append(
-            f"join them first: `(..) -> concat -> {kind}` gives {show_size(joined)}"
-        )
+        helps.append(f"join them first: `(..) -> concat -> {kind}` gives {show_size(joined)}")
     if len(set(sizes)) == 1:
         helps.append(f"or add them: `(..) -> add -> {kind}` gives {show_size(sizes[0])}")
     elif len(sides) == 1:
@@ -246,10 +244,9 @@ def wrong_size(
     related: tuple[Label, ...] = ()
     notes: list[str] = []
     helps: list[str] = []
-    culprit = _culprit(source, literal) if isinstance(source, Record) else None
+    culprit = _shaper(source) if isinstance(source, Record) else None
     if culprit is not None:
-        place = _clause_span(culprit)
-        text = culprit.formula or show_size(culprit.size)
+        place, text = _cause(culprit, tuple(wanted))
         if place is not None and place != literal.span and place.file == literal.span.file:
             related = (Label(place, text),)
         notes.append("how the size came about:\n" + derivation(culprit))
@@ -285,8 +282,13 @@ def _shaper(record: Record) -> Record:
     return at
 
 
-def _culprit(record: Record, literal: ast.ShapeLiteral) -> Record:
-    return _shaper(record)
+def _cause(record: Record, wanted: tuple[int | str | None, ...]) -> tuple[Span | None, str]:
+    """Point to the words that made a size, and say how: the channels' count, or the formula."""
+    first = record.spec.kind.order[0] if record.spec.kind.order else ""
+    channels = record.size[-1]
+    if record.size[:-1] == wanted[:-1] and first in ("filters", "neurons"):
+        return record.spec.spans.get(first), f"{channels} {first}"
+    return _clause_span(record), record.formula or show_size(record.size)
 
 
 def _clause_span(record: Record) -> Span | None:
@@ -328,8 +330,3 @@ def _gives(spec: LayerSpec, sizes: Sequence[Hwc], wanted: Hwc) -> bool:
         return spec.kind.output(spec, sizes) == wanted
     except LayerError:
         return False
-
-
-def is_layer_word(word: str) -> bool:
-    """Tell whether a word is the name of a kind of layer."""
-    return word in LAYERS

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cnndsl.frontend import ast
+from cnndsl.frontend.parse import parse_file
 from cnndsl.support.diagnostics import DiagnosticError, error
+from cnndsl.support.limits import DEFAULT_LIMITS, Limits
 from cnndsl.support.resources import resource_dir
 from cnndsl.support.suggest import nearest
 
@@ -41,3 +44,14 @@ def find_program(name: str | Path) -> Path:
             helps=(known,) if known else ("`cnndsl zoo list` says what the zoo has",),
         )
     )
+
+
+def read_program(name: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> tuple[ast.Program, Path]:
+    """Parse the program that `name` means, and give the folder that its paths start from.
+
+    Messages call a program of the zoo by its name there, not by where it is installed. Raises
+    `DiagnosticError` for a program that is not there or has syntax errors.
+    """
+    path = find_program(name)
+    shown = path.name if path in zoo_programs().values() else str(path)
+    return parse_file(path, name=shown, limits=limits), path.resolve().parent

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.closeness import MOST_NAMES, distance, is_close
+from cnndsl.frontend.closeness import MOST_NAMES, distance, instead, is_close
 from cnndsl.frontend.evaluate import FUNCTIONS, Evaluator
 from cnndsl.frontend.scope import Flow, Scope
 from cnndsl.frontend.values import RangeValue, Value, show
@@ -152,7 +152,7 @@ def no_stream(here: Here, name: str, at: ast.Syntax) -> DiagnosticError:
         for order, (known, label) in enumerate(list(reach.items())[-MOST_NAMES:])
         if is_close(name, known)
     )
-    label, notes = "not a stream in reach", list[str]()
+    label, notes, best = "not a stream in reach", list[str](), ""
     if ranked:
         best = ranked[0][-1]
         size = reach[best].flow.size
@@ -168,5 +168,12 @@ def no_stream(here: Here, name: str, at: ast.Syntax) -> DiagnosticError:
         ]
         notes.append("\n".join(["streams in reach here:", *rows]))
     return DiagnosticError(
-        error("E0202", f"no stream is called `{name}`", at.span, label=label, notes=tuple(notes))
+        error(
+            "E0202",
+            f"no stream is called `{name}`",
+            at.span,
+            label=label,
+            notes=tuple(notes),
+            fixes=instead(at.span, best),
+        )
     )

@@ -50,9 +50,7 @@ class Loader:
         here = path.resolve() if path is not None else Path()
         return self._files(program, here, [])
 
-    def _files(
-        self, program: ast.Program, path: Path, way: list[Step]
-    ) -> Mapping[str, Callee]:
+    def _files(self, program: ast.Program, path: Path, way: list[Step]) -> Mapping[str, Callee]:
         found: dict[str, Callee] = {}
         for statement in program.statements:
             if not isinstance(statement, ast.Import):
@@ -103,9 +101,7 @@ class Loader:
     def _parse(self, node: ast.Import, target: Path, importer: str) -> ast.Program:
         if len(self.parsed) + 1 >= self.limits.files:
             raise DiagnosticError(
-                error(
-                    "E0611", f"a program has at most {self.limits.files} files", node.path.span
-                )
+                error("E0611", f"a program has at most {self.limits.files} files", node.path.span)
             )
         if not target.exists():
             raise DiagnosticError(

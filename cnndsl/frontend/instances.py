@@ -151,9 +151,7 @@ class Instances(Params):
             return BROKEN
         scope = Scope(net.scope)
         formals = net.node.formals if isinstance(net.node, ast.Net) else ()
-        bind_arguments(
-            net, formals, arguments, scope, self.evaluator(env, NOTHING), visit.span
-        )
+        bind_arguments(net, formals, arguments, scope, self.evaluator(env, NOTHING), visit.span)
         frame = self._frame(net.name, env, self.shared.get(net))
         merging = isinstance(net.node, ast.NetBinding)
         inner = Env(scope, frame, visit, None, env.depth + 1, whole=False, merging=merging)

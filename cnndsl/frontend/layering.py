@@ -9,10 +9,10 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.core import Core, Env, Name
 from cnndsl.frontend.explain import explain, several_streams, too_few_streams
 from cnndsl.frontend.heads import LayerHead
-from cnndsl.frontend.readings import Reading
+from cnndsl.frontend.readings import Reading, layer_error
 from cnndsl.frontend.records import Record, check_tensors
 from cnndsl.frontend.scope import BROKEN, Flow, Stream
-from cnndsl.frontend.words import WordReader, layer_error
+from cnndsl.frontend.words import WordReader
 from cnndsl.layers.base import (
     LAYERS,
     LayerError,
@@ -27,6 +27,10 @@ from cnndsl.support.source import Span
 
 SCORES = frozenset(("softmax", "logsoftmax"))
 """Layers that bring an `fc` for the classes when activations or pools come before them."""
+
+
+NOUNS = {"fc": "neurons"}
+"""What the number of a layer counts, if not filters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +85,18 @@ class Layering(Core):
             settings = reading.kind.complete(given, bare=bare, pools=env.frame.pools)
         except LayerError as problem:
             raise layer_error(problem, reading, reading.head) from None
+        self._remember_bare(reading, given, settings)
         before = self._brought(reading, settings, env, streams, span)
-        request = Request(
-            reading.kind, settings, dict(reading.spans), span, words.span, label
-        )
+        request = Request(reading.kind, settings, dict(reading.spans), span, words.span, label)
         made = self._build(request, env, before or tuple(streams), reading)
         main = made.streams[0].source
         if activation is not None:
             made = self._activate(activation, env, made, span)
         for shape in reading.shapes:
             self.expect(made, shape, env)
-        if label is None and isinstance(main, Record):
-            self.stop_at(env, main.name.removeprefix(env.frame.prefix), made)
+        for source in (main, made.streams[0].source):
+            if isinstance(source, Record) and not source.labelled:
+                self.stop_at(env, source.name.removeprefix(env.frame.prefix), made)
         return made
 
     def _read(
@@ -131,6 +135,43 @@ class Layering(Core):
             activation = activation or default.activation
         return given, activation
 
+    def _remember_bare(
+        self,
+        reading: Reading,
+        given: Mapping[str, SettingValue],
+        settings: Mapping[str, SettingValue],
+    ) -> None:
+        """Remember how many filters or neurons a layer has that does not say it."""
+        for name in ("filters", "neurons"):
+            value = settings.get(name)
+            if name not in given and isinstance(value, int):
+                self.bare.append((reading.kind.name, value, reading.head))
+
+    def note_bare(self) -> None:
+        """Say what layers without numbers have: they are a matter of taste."""
+        counts: dict[str, list[int]] = {}
+        for kind, value, _ in self.bare:
+            known = counts.setdefault(kind, [])
+            if value not in known:
+                known.append(value)
+        if not counts:
+            return
+        places = list(dict.fromkeys(span for *_, span in self.bare))
+        first, *rest = places
+        used = "; ".join(
+            f"{kind}: {', '.join(map(str, values))} {NOUNS.get(kind, 'filters')}"
+            for kind, values in counts.items()
+        )
+        self.reports.add(
+            note(
+                "N0007",
+                f"layers without numbers have the usual ones: {used}",
+                first,
+                related=tuple(Label(s, caret=True) for s in rest[:8] if s.file == first.file),
+                helps=("say them: `conv 64 3x3`, `fc 10`",),
+            )
+        )
+
     def _infer(self, reading: Reading, given: dict[str, SettingValue]) -> None:
         """Take the channels from a size that stands in the line: `FC: [1x1x4096]`."""
         counts = [c for n in reading.kind.order if (c := reading.kind.clause(n)) is not None]
@@ -158,7 +199,8 @@ class Layering(Core):
         """Build the layers that the words bring in front; gives what they make."""
         brings = list(reading.kind.brings(settings))
         because = ""
-        if not brings and reading.kind.name in SCORES and _needs_scores(streams[0]):
+        scores = reading.kind.name in SCORES
+        if not brings and scores and _needs_scores(streams[0]):
             brings = [("fc", {"neurons": self.classes(env, span)})]
             because = f"no layer before `{reading.kind.name}` gives one number for each class: "
         made = tuple(streams)
@@ -257,13 +299,16 @@ class Layering(Core):
 
 
 def _needs_scores(stream: Stream) -> bool:
-    """Tell whether what arrives cannot be class scores: a hidden activation or a pooled image."""
+    """Tell whether shorthand arrives that cannot be class scores: `FC-RELU`, or a bare `POOL`."""
     source = stream.source
     if not isinstance(source, Record):
         return False
-    kind = source.spec.kind
-    hidden = kind.activation and kind.name not in SCORES and len(source.size) == 1
-    return hidden or (kind.name in ("maxpool", "avgpool") and len(source.size) == 3)
+    if source.spec.kind.name in ("maxpool", "avgpool"):
+        return "window" not in source.spec.spans
+    before = source.inputs[0] if source.inputs else None
+    if not source.spec.kind.activation or not isinstance(before, Record):
+        return False
+    return before.spec.kind.name == "fc" and "neurons" not in before.spec.spans
 
 
 def _add_usual(given: dict[str, SettingValue], kind: LayerKind, pools: int) -> None:

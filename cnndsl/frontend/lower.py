@@ -105,9 +105,7 @@ def _known_loss(name: str) -> Loss:
 
 def _complaint(problem: LayerError) -> DiagnosticError:
     helps = (*problem.helps, *([problem.label] if problem.label else []))
-    return DiagnosticError(
-        error(problem.code, problem.message, notes=problem.notes, helps=helps)
-    )
+    return DiagnosticError(error(problem.code, problem.message, notes=problem.notes, helps=helps))
 
 
 def _add_loss(

@@ -26,9 +26,7 @@ class Naming(Chains):
 
     # -------------------------------------------------------------- labels
 
-    def label(
-        self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env
-    ) -> None:
+    def label(self, target: ast.Name | ast.Indexed | ast.Words, flow: Flow, env: Env) -> None:
         """Name a stream; raises `DiagnosticError` E0209 if the name is taken."""
         owner = env.scope.owner()
         first = target.items[0] if isinstance(target, ast.Words) else target
@@ -122,6 +120,8 @@ class Naming(Chains):
                             helps=("an input is `input [32x32x3]` or `input name [32x32x3]`",),
                         )
                     )
+        if index is None and env.visit is not None and env.visit.fed:
+            return name, None
         if index is None:
             raise DiagnosticError(
                 error(
@@ -259,5 +259,3 @@ def _taken(name: str, span: Span, known: Span) -> DiagnosticError:
     return DiagnosticError(
         error("E0209", f"`{name}` is defined twice", span, label="again here", related=related)
     )
-
-

@@ -118,9 +118,7 @@ class Params(Naming):
             return None
         return Parameter(binding.name.text, default, default, choices, source, binding.span)
 
-    def _choices(
-        self, binding: ast.Binding, env: Env
-    ) -> tuple[Value, ...] | RangeValue | None:
+    def _choices(self, binding: ast.Binding, env: Env) -> tuple[Value, ...] | RangeValue | None:
         if binding.choices is None:
             return None
         for item in _names_in(binding.choices):
@@ -181,6 +179,8 @@ class Params(Naming):
             if asked is not None:
                 value = convert(asked.value, choices, default) if asked.is_text else asked.value
                 if not choices.holds(value):
+                    usual = Parameter(name.text, default, default, choices, "given", name.span)
+                    self.params[name.text] = usual
                     binding = ast.Binding(name, span=name.span)
                     raise _outside(name.text, asked, value, choices, default, binding)
             source = "pattern" if asked is None else "given"
@@ -243,9 +243,7 @@ class Params(Naming):
             )
 
 
-def convert(
-    value: Value, choices: tuple[Value, ...] | RangeValue | None, default: Value
-) -> Value:
+def convert(value: Value, choices: tuple[Value, ...] | RangeValue | None, default: Value) -> Value:
     """Read the text of the command line as the choices and the default suggest.
 
     >>> convert("50", (18, 50), 18), convert("D", None, Symbol("A")), convert("0.5", None, 1.0)
@@ -278,9 +276,7 @@ def _read_number(text: str) -> int | float | None:
     return found if abs(found) < 1e18 else None
 
 
-def _allowed(
-    value: Value, choices: tuple[Value, ...] | RangeValue | None, default: Value
-) -> bool:
+def _allowed(value: Value, choices: tuple[Value, ...] | RangeValue | None, default: Value) -> bool:
     if isinstance(choices, RangeValue):
         return choices.holds(value)
     if isinstance(choices, tuple):
@@ -294,9 +290,9 @@ def _allowed(
 
 
 def _names_in(expr: ast.Expr) -> list[ast.Name]:
-    return [i for i in expr.items if isinstance(i, ast.Name)] if isinstance(
-        expr, ast.ListExpr
-    ) else []
+    return (
+        [i for i in expr.items if isinstance(i, ast.Name)] if isinstance(expr, ast.ListExpr) else []
+    )
 
 
 def _outside(

@@ -33,9 +33,7 @@ def check_path(path: ast.String, *, what: str) -> None:
         )
 
 
-def resolve_path(
-    path: ast.String, folder: Path, allowed: Sequence[Path], *, what: str
-) -> Path:
+def resolve_path(path: ast.String, folder: Path, allowed: Sequence[Path], *, what: str) -> Path:
     """Give the file that a path names; it lies in one of the `allowed` folders, links followed.
 
     `folder` is that of the file in which the path stands. Raises `DiagnosticError` E0606.

@@ -163,10 +163,7 @@ class SectionReader:
             word = text_of(first).casefold()
             if word in ("freeze", "unfreeze") and rest:
                 layers = tuple(
-                    name
-                    for item in rest
-                    if text_of(item) != "and"
-                    for name in self.targets(item)
+                    name for item in rest if text_of(item) != "and" for name in self.targets(item)
                 )
                 found.append(EpochAction(epoch, word, layers, None, part.span))
             elif word == "lr" and len(rest) == 1:
@@ -258,9 +255,7 @@ class SectionReader:
 def plain_settings(kwargs: Mapping[str, Value]) -> dict[str, SettingValue]:
     """Give the settings of a loss as layers take them; sizes and maps cannot be settings."""
     return {
-        name: value
-        for name, value in kwargs.items()
-        if isinstance(value, bool | int | float | str)
+        name: value for name, value in kwargs.items() if isinstance(value, bool | int | float | str)
     }
 
 
@@ -312,5 +307,3 @@ def _shares(line: SectionLine) -> tuple[float, ...]:
 
 def _is_name(item: ast.Word) -> bool:
     return isinstance(item, ast.Name)
-
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cnndsl.frontend import ast
 from cnndsl.frontend.scope import Flow
 from cnndsl.frontend.values import ShapeValue, SizeValue, Value, kind_of, show
-from cnndsl.layers.base import Clause, LayerKind, SettingValue, Takes
+from cnndsl.layers.base import Clause, LayerError, LayerKind, SettingValue, Takes
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span
 
@@ -92,6 +92,12 @@ def wanted(clause: Clause) -> str:
             return "a number"
 
 
+def serves(clause: Clause, value: Value) -> bool:
+    """Tell whether a value is of the kind that a clause takes."""
+    plain = SizeValue(value.dims) if isinstance(value, SizeValue) else value
+    return _converted(clause, plain) is not None
+
+
 def _converted(clause: Clause, value: Value) -> SettingValue | None:
     match clause.takes:
         case Takes.COUNT | Takes.WHOLE:
@@ -163,3 +169,21 @@ def _several(value: Value, lengths: tuple[int, ...]) -> tuple[int, ...] | None:
         return None
     found = [-1 if item is None else _whole(item) for item in items]
     return tuple(n for n in found if n is not None) if None not in found else None
+
+
+def layer_error(problem: LayerError, reading: Reading, span: Span) -> DiagnosticError:
+    """Make a diagnostic of what a layer complains about while its settings are read."""
+    at = reading.spans.get(problem.at or "", span)
+    return DiagnosticError(
+        error(
+            problem.code,
+            problem.message,
+            at,
+            label=problem.label,
+            related=tuple(
+                label for name, text in problem.also.items() for label in reading.said(name, text)
+            ),
+            notes=problem.notes,
+            helps=problem.helps,
+        )
+    )

@@ -148,7 +148,7 @@ def _layer(record: Record) -> Layer:
         record.size,
         record.parameters,
         (record.owner or record).name,
-        record.trainable,
+        (record.owner or record).trainable,
         record.implicit,
         record.path,
         record.span,
@@ -202,9 +202,7 @@ class Frame:
     def parameters(self) -> int:
         """Count the trained numbers; shared arrays once."""
         own = {id(r.owner or r): r.owner or r for r in self.records}
-        return sum(
-            math.prod(p.shape) for r in own.values() for p in r.parameters if p.trainable
-        )
+        return sum(math.prod(p.shape) for r in own.values() for p in r.parameters if p.trainable)
 
     def weights(self) -> int:
         """Count the trained numbers without biases."""

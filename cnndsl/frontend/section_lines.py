@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.closeness import is_close, near
+from cnndsl.frontend.closeness import instead, is_close, near
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.sections import Setting
@@ -131,9 +131,7 @@ def _is_bare(line: ast.Line) -> bool:
     return line.label is None
 
 
-def _line(
-    line: ast.Line, evaluator: Evaluator, known: Sequence[str], title: str
-) -> SectionLine:
+def _line(line: ast.Line, evaluator: Evaluator, known: Sequence[str], title: str) -> SectionLine:
     assert line.label is not None
     first = line.label.items[0]
     key = text_of(first).casefold()
@@ -148,6 +146,7 @@ def _line(
                 f"`{title}` has no line `{key}`",
                 line.label.span,
                 label=f"did you mean `{close[0]}`?" if asked else "",
+                fixes=instead(line.label.span, close[0] if asked else ""),
                 notes=(f"its lines are: {', '.join(known)}",),
             )
         )
@@ -203,9 +202,7 @@ def read_setting(items: Sequence[ast.Word], evaluator: Evaluator, span: Span) ->
     while at < len(rest):
         item = rest[at]
         following = rest[at + 1] if at + 1 < len(rest) else None
-        if isinstance(item, ast.Name) and isinstance(
-            following, ast.Number | ast.Size | ast.String
-        ):
+        if isinstance(item, ast.Name) and isinstance(following, ast.Number | ast.Size | ast.String):
             kwargs[item.text] = word_value(following, evaluator)
             at += 2
             continue

@@ -13,9 +13,10 @@ from cnndsl.frontend.cycles import find_cycle
 from cnndsl.frontend.directives import Directives
 from cnndsl.frontend.naming import label_text
 from cnndsl.frontend.params import Given
-from cnndsl.frontend.scope import BROKEN, BlockDef, Flow, NetDef, Scope
+from cnndsl.frontend.scope import BROKEN, BlockDef, BrokenDef, Flow, NetDef, Scope
 from cnndsl.frontend.values import Callee, RangeValue, Value, kind_of, show
-from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
+from cnndsl.layers.base import find_layer
+from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, Severity, error
 from cnndsl.support.diagnostics import Label as Mark
 from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
@@ -45,9 +46,7 @@ class Statements(Directives):
         self.claimed: list[Claimed] = []
         self.cyclic: set[int] = set()
 
-    def run_statements(
-        self, statements: Sequence[ast.Statement], env: Env, flow: Flow
-    ) -> Flow:
+    def run_statements(self, statements: Sequence[ast.Statement], env: Env, flow: Flow) -> Flow:
         """Elaborate the statements of a body from top to bottom."""
         self.define(statements, env.scope)
         for statement in statements:
@@ -55,9 +54,7 @@ class Statements(Directives):
             flow = self.guarded(partial(self._run_statement, statement, env, flow))
         return flow
 
-    def bind_files(
-        self, program: ast.Program, scope: Scope, files: Mapping[str, Callee]
-    ) -> None:
+    def bind_files(self, program: ast.Program, scope: Scope, files: Mapping[str, Callee]) -> None:
         """Bind the files that a program imports."""
         for statement in program.statements:
             if isinstance(statement, ast.Import) and statement.path.value in files:
@@ -69,6 +66,16 @@ class Statements(Directives):
             self.reports.add(_twice(callee.name, span, scope.spans[callee.name]))
             return False
         scope.bind(callee.name, callee, span)
+        found = find_layer([callee.name])
+        if found is not None and not isinstance(callee, BrokenDef):
+            self.reports.add(
+                warning(
+                    "W0201",
+                    f"`{callee.name}` hides the layer `{found[0].name}`",
+                    span,
+                    label="from here on the word means this",
+                )
+            )
         return True
 
     def define(self, statements: Sequence[ast.Statement], scope: Scope) -> None:
@@ -129,6 +136,10 @@ class Statements(Directives):
                 return self._run_if(statement, env, flow)
             case ast.Assert():
                 self.claimed.append(Claimed(statement, env, flow))
+            case ast.Import() if env.scope.parent is not None:
+                raise DiagnosticError(
+                    error("E0213", "`import` belongs at the top of the program", statement.span)
+                )
             case ast.Objective():
                 raise DiagnosticError(
                     error(
@@ -251,8 +262,11 @@ class Statements(Directives):
                         flows.append(made)
 
 
+def warning(code: str, message: str, span: Span, *, label: str) -> Diagnostic:
+    """Make a diagnostic of severity warning."""
+    return Diagnostic(Severity.WARNING, code, message, span, label)
+
+
 def _twice(name: str, span: Span, known: Span) -> Diagnostic:
     related = (Mark(known, "first here"),) if known.file == span.file else ()
     return error("E0209", f"`{name}` is defined twice", span, label="again here", related=related)
-
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.closeness import is_close, near
+from cnndsl.frontend.closeness import instead, is_close, near
 from cnndsl.frontend.heads import LayerHead, find_head, layer_words, plain
-from cnndsl.frontend.here import Here, no_stream, text_of
+from cnndsl.frontend.here import Here, text_of
 from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.scope import LaterError, Scope
 from cnndsl.frontend.values import Callee, Value, kind_of
@@ -50,10 +50,10 @@ def unknown_head(
     own = [n for n in scope.known() if isinstance(scope.value(n), Callee)]
     bare = plain(name) or name
     close = near(bare, [*own, *layer_words()])
-    label = ""
+    label = meant = ""
     if close and is_close(bare, close[0]):
-        label = f"did you mean `{close[0]}`?"
-        close = close[1:]
+        meant, *close = close
+        label = f"did you mean `{meant}`?"
     return DiagnosticError(
         error(
             "E0201",
@@ -61,6 +61,7 @@ def unknown_head(
             span,
             label=label or "not a layer, a block or a net",
             notes=(f"also close: {', '.join(close)}",) if close else (),
+            fixes=instead(span, meant),
         )
     )
 
@@ -116,8 +117,9 @@ def stranger(here: Here, reading: Reading, items: Sequence[ast.Word]) -> Diagnos
     label, notes, helps = "unexpected clause", list[str](), list[str]()
     words = [*_clause_words(kind), *here.scope.known()]
     close = near(name, words, limit=1)
-    if close and is_close(name, close[0]):
-        label = f"did you mean `{close[0]}`?"
+    meant = close[0] if close and is_close(name, close[0]) else ""
+    if meant:
+        label = f"did you mean `{meant}`?"
     elif not isinstance(item, ast.Name):
         label = "unexpected"
     notes.append(f"`{kind.name}` takes: {_takes(kind)}")
@@ -132,6 +134,7 @@ def stranger(here: Here, reading: Reading, items: Sequence[ast.Word]) -> Diagnos
             related=(Label(reading.head),) if reading.head.line == span.line else (),
             notes=tuple(notes),
             helps=tuple(helps),
+            fixes=instead(item.span, meant),
         )
     )
 
@@ -190,11 +193,6 @@ def _with_values(items: Sequence[ast.Word]) -> Span:
             break
         span = span.to(item.span)
     return span
-
-
-def stranger_stream(here: Here, item: ast.Name) -> DiagnosticError:
-    """Say that a word of a joining layer is neither a clause nor a stream."""
-    return no_stream(here, item.text, item)
 
 
 def refuse_later(kind: LayerKind, name: ast.Name) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.heads import FILLERS, LayerHead, find_head
-from cnndsl.frontend.here import Here
-from cnndsl.frontend.readings import Reading, read_setting, wanted
-from cnndsl.frontend.strangers import refuse_later, stranger, stranger_stream
+from cnndsl.frontend.here import Here, no_stream
+from cnndsl.frontend.readings import Reading, read_setting, serves, wanted
+from cnndsl.frontend.strangers import refuse_later, stranger
 from cnndsl.frontend.values import SizeValue, Symbol, Value, kind_of
-from cnndsl.layers.base import Clause, LayerError, LayerKind, Takes, find_layer
+from cnndsl.layers.base import Clause, LayerKind, Takes, find_layer
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.source import Span
 
@@ -100,7 +100,7 @@ class WordReader:
             self.at += 1
             self._bound(value, item.span)
             return
-        if self._takes_stream() and self.here.scope.find_label(item.text) is not None:
+        if self._takes_stream() and self._is_stream(item.text):
             self._reference(item)
             return
         if self._activation(texts, item):
@@ -109,7 +109,7 @@ class WordReader:
             self.at += 1
             return
         if self._takes_stream():
-            raise stranger_stream(self.here, item)
+            raise no_stream(self.here, item.text, item)
         raise stranger(self.here, self.reading, self.items[self.at :])
 
     def _texts(self) -> list[str]:
@@ -133,15 +133,29 @@ class WordReader:
             return True
         after = self.at + count
         value = self._value_at(after, clause)
-        if value is None:
-            if self.here.scope.value(item.text) is not None or item.text.casefold() in FILLERS:
+        own = self.here.scope.value(item.text)
+        if value is None or not serves(clause, value):
+            filler = item.text.casefold() in FILLERS
+            if filler and clause.name in target.given:
+                self.at = after
+                return True
+            if own is not None:  # `fc classes`: the name of the clause is that of its value too
+                self.at = after
+                self._give(target, clause, own, span)
+                return True
+            if filler:
                 return False
+        if value is None:
             what = wanted(clause)
             raise DiagnosticError(
                 error("E0205", f"`{clause.name}` needs {what} behind it", span, label=clause.doc)
             )
         self.at = after + 1
-        self._give(target, clause, value, span.to(self.items[after].span))
+        span = span.to(self.items[after].span)
+        if isinstance(value, SizeValue) and value.stride is not None:
+            self._strided(target, clause, value, span)
+        else:
+            self._give(target, clause, value, span)
         return True
 
     def _value_at(self, at: int, clause: Clause) -> Value | None:
@@ -278,6 +292,10 @@ class WordReader:
             return tuple(self.here.evaluator.value(row) for row in index)
         return self.here.shape(index)
 
+    def _is_stream(self, name: str) -> bool:
+        known = self.here.scope.find_label(name) is not None
+        return known or self.here.layer(name) is not None
+
     def _takes_stream(self) -> bool:
         most = self.reading.kind.inputs[1]
         return most is None or most > 1
@@ -375,21 +393,3 @@ def _place(target: Reading, value: Value) -> Clause | None:
         words = [c for c in free if c.takes is Takes.WORD and value.casefold() in c.words]
         return words[0] if words else free[0] if free else None
     return next((c for c in free if c.takes is not Takes.WORD), None)
-
-
-def layer_error(problem: LayerError, reading: Reading, span: Span) -> DiagnosticError:
-    """Make a diagnostic of what a layer complains about while its settings are read."""
-    at = reading.spans.get(problem.at or "", span)
-    return DiagnosticError(
-        error(
-            problem.code,
-            problem.message,
-            at,
-            label=problem.label,
-            related=tuple(
-                label for name, text in problem.also.items() for label in reading.said(name, text)
-            ),
-            notes=problem.notes,
-            helps=problem.helps,
-        )
-    )

@@ -21,6 +21,12 @@ def check_slide(window: Slide) -> None:
             _refuse_uneven(window, axis)
 
 
+def _a(down: int, across: int) -> str:
+    """Write a size with its article: `a 3x3`, `an 8x8`, `an 11x11`."""
+    vowel = str(down).startswith("8") or down in (11, 18)
+    return f"{'an' if vowel else 'a'} {_by(down, across)}"
+
+
 def _by(height: int, width: int) -> str:
     return f"{height}x{width}"
 
@@ -43,7 +49,7 @@ def _refuse_half(window: Slide, axis: Axis) -> None:
 
 def _refuse_large(window: Slide, axis: Axis) -> None:
     down, across = window.axes
-    message = f"a {_by(down.window, across.window)} window"
+    message = f"{_a(down.window, across.window)} window"
     if max(down.dilation, across.dilation) > 1:
         message += f" at dilation {_short(down.dilation, across.dilation)}"
     message += f" is larger than the {_by(down.length, across.length)} image it slides over"
@@ -75,8 +81,8 @@ def _refuse_fit(window: Slide, axis: Axis) -> None:
     helps.append(f"`same` pads one side more than the other and gives {_short(*same.places)}")
     raise LayerError(
         "E0301",
-        f"no padding makes a {_by(down.window, across.window)} window at stride "
-        f"{_short(down.stride, across.stride)} fit a {_by(down.length, across.length)} image",
+        f"no padding makes {_a(down.window, across.window)} window at stride "
+        f"{_short(down.stride, across.stride)} fit {_a(down.length, across.length)} image",
         at="fit",
         label=f"{axis.length} - {axis.extent} + 2P is never a multiple of {axis.stride}",
         also={"stride": ""},
@@ -89,14 +95,14 @@ def _refuse_uneven(window: Slide, axis: Axis) -> None:
         _refuse_fit(window, axis)
     down, across = window.axes
     stride = _short(down.stride, across.stride)
-    said = f"a {_by(down.window, across.window)} window at stride {stride}"
+    said = f"{_a(down.window, across.window)} window at stride {stride}"
     before, behind = axis.said_pads
     if before or behind:
         border = str(before) if before == behind else f"{before}, {behind}"
         said += f" with padding {border}"
     raise LayerError(
         "E0301",
-        f"{said} does not fit a {_by(down.length, across.length)} image",
+        f"{said} does not fit {_a(down.length, across.length)} image",
         at="stride",
         label=f"{axis.formula()} is not an integer",
         also={"window": ""},

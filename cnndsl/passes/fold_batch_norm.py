@@ -28,8 +28,8 @@ class FoldBatchNorm:
     weights need no new compilation. Equal up to rounding.
 
     Left alone are: a layer whose result has another reader or is given back, a layer with an
-    epilogue, weights or statistics that depend on an input, and every graph with updates, in which
-    they would be recomputed each run. batch_norm_train, which normalises with the batch's own
+    epilogue, and weights or statistics that are not computed once for all: that depend on an input
+    or stand in a graph with updates. batch_norm_train, which normalises with the batch's own
     statistics, is another op and never folded.
     """
 
@@ -39,8 +39,6 @@ class FoldBatchNorm:
     def __call__(self, graph: Graph, /) -> Graph:
         """Give the graph with batch norms folded."""
         graph = graph.copy()
-        if graph.updates:
-            return graph
         fed = runs_each_time(graph)
         for node in list(graph.nodes()):
             if node.op is batch_norm and _folds(graph, node, fed):

@@ -22,6 +22,7 @@ INFER: tuple[Pass, ...] = (
     FuseEpilogue(),  # the largest saving takes first choice of the elementwise ops
     FuseElementwise(),  # takes what is left of them
     FuseEpilogue(),  # a result that two ops read is read by one when they are fused
+    FoldConstants(),  # a table that became a bias was reshaped
     EliminateDeadNodes(),  # what the others left behind
 )
 """For graphs that only compute outputs."""

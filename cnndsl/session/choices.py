@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnndsl.ir.types import DType
+from cnndsl.support.diagnostics import DiagnosticError, error
+
+_LEAST = {"epochs": 1, "batch": 1, "rate": 0.0, "seed": 0, "patience": 1, "limit": 1}
+"""The least that each number may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the command line, or the caller, says over the program."""
+    """What the command line, or the caller, says over the program.
+
+    Raises `DiagnosticError` E0732 for numbers that make no sense.
+    """
 
     params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Values of the program's parameters."""
@@ -37,3 +44,11 @@ class Choices:
     """Name of the backend."""
     dtype: DType = DType.F32
     """Precision."""
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value < float("inf"):
+                raise DiagnosticError(
+                    error("E0732", f"`{name}` cannot be {value}", notes=(f"it is {least} or more",))
+                )

@@ -171,11 +171,17 @@ class Session:
         return {**common, "classes": "\n".join(self.data.classes), "data": self.data.name}
 
     def record(self) -> dict[str, object]:
-        """Give every decision as JSON values, for `resolved.json`."""
+        """Give every decision as JSON values, for `resolved.json`.
+
+        Paths are absolute, so that the run can go on from another folder.
+        """
         chosen = {
-            name: str(value) if isinstance(value, Path) else value
+            name: str(value.resolve()) if isinstance(value, Path) else value
             for name, value in dataclasses.asdict(self.choices).items()
         }
+        folder = given_folder(self.choices, self.elaboration)
+        if folder is not None:
+            chosen["data"] = str(folder)
         return {
             "choices": {**chosen, "dtype": self.choices.dtype.value},
             "base_dir": str(self.base_dir) if self.base_dir else None,
@@ -187,7 +193,8 @@ class Session:
 
     def evaluate(self, state: Mapping[str, Array], split: str = "test") -> Tally:
         """Measure `state` on a split: "test", "val" or "train"."""
-        chosen = {"test": self.data.test, "val": self.data.val, "train": self.data.train}[split]
+        splits = {"test": self.data.test, "val": self.data.val, "train": self.data.train}
+        chosen = splits.get(split)
         if chosen is None:
             raise DiagnosticError(
                 error("E0821", f"the data set {self.data.name} has no {split} images")
@@ -275,6 +282,7 @@ def describe_weights(program: ast.Program, network: Network, choices: Choices) -
         "params": json.dumps(dict(choices.params), sort_keys=True),
         "input": "x".join(map(str, network.inputs[0].size)),
         "data.choice": choices.data or "",
+        "dtype": choices.dtype.value,
     }
 
 
@@ -289,13 +297,11 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
         elaboration = with_chosen_start(elaboration)
         settings = resolve(elaboration, choices, notes)
         spec = data_spec(elaboration, settings, choices, notes)
-    base = base_dir
-    if choices.data and choices.data not in DATASETS and Path(choices.data).is_dir():
-        base = Path(choices.data).resolve().parent
+    folder = given_folder(choices, elaboration)
     data = open_data(
         spec,
         elaboration.network.inputs[0].size,
-        base_dir=base,
+        base_dir=folder.parent if folder is not None else base_dir,
         data_dir=choices.data_dir,
         settings=Settings.from_env(),
     )
@@ -308,6 +314,14 @@ def open_session(program: ast.Program, choices: Choices, *, base_dir: Path | Non
         settings = replace(settings, epochs=epochs)
         notes.append(f"{elaboration.train.steps:,} steps are {epochs} epochs of {per_epoch:,}")
     return Session(elaboration, settings, data, choices, spec, base_dir, tuple(notes))
+
+
+def given_folder(choices: Choices, elaboration: Elaboration) -> Path | None:
+    """Give the folder of images that was asked for; nothing where the data has a known name."""
+    name = choices.data
+    if not name or name in elaboration.data or name in DATASETS or not Path(name).is_dir():
+        return None
+    return Path(name).resolve()
 
 
 def check_scores(network: Network, data: PreparedData) -> None:

@@ -125,5 +125,7 @@ CODES: dict[str, str] = {
     "N0004": "an input that is not declared",
     "N0005": "a number of classes that is not said",
     "N0006": "assertions dropped behind a change",
+    "N0007": "layers without numbers",
     # --- W warnings
+    "W0201": "a definition that hides a layer",
 }

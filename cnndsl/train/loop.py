@@ -147,7 +147,7 @@ class Trainer:
         """
         self._steps = steps
         self._step = steps(progress.epoch)
-        self._step.load_state(state)
+        self._step.load_state(self._fitted(state, seed=progress.seed))
         self._scorers = scorers
         self._data = data
         self._options = options
@@ -171,6 +171,8 @@ class Trainer:
         the state cannot be saved.
         """
         options, progress = self._options, self.progress
+        if self._folder is not None and not self._folder.last.exists():
+            self.save()  # a run that is killed in its first epoch can be resumed as well
         while progress.epoch < options.epochs:
             if options.patience is not None and progress.waited >= options.patience:
                 break
@@ -209,17 +211,18 @@ class Trainer:
         """Name the arrays of a step; counters are fed only to graphs that draw random numbers."""
         graph = self._step.plan.graph
         feeds = self._data.feeds(images, labels)
-        feeds[RATE] = np.asarray(self._rate(), dtype=self._step.inputs[RATE].dtype.numpy)
+        feeds[RATE] = np.asarray(
+            self._rate(self.progress.step), dtype=self._step.inputs[RATE].dtype.numpy
+        )
         if "random.key" in graph:
             feeds["random.key"] = np.asarray(self.progress.seed, dtype=np.int64)
             feeds["random.step"] = np.asarray(self.progress.steps, dtype=np.int64)
         return feeds
 
-    def _rate(self) -> float:
+    def _rate(self, step: int) -> float:
+        """Give the learning rate of a step of this epoch, from 0."""
         progress, options = self.progress, self._options
-        at = Position(
-            progress.epoch, progress.step, self._data.steps, options.epochs, progress.losses
-        )
+        at = Position(progress.epoch, step, self._data.steps, options.epochs, progress.losses)
         said = [rate for epoch, rate in options.rates if epoch <= progress.epoch + 1]
         return options.schedule.rate(said[-1] if said else options.rate, at)
 
@@ -227,16 +230,27 @@ class Trainer:
         """Take up the epoch's own executable; state that only it has begins as it is drawn."""
         step = self._steps(self.progress.epoch)
         if step is not self._step:
-            state = {
-                **initial_state(step.plan.graph, self.progress.seed),
-                **self._step.read_state(),
-            }
-            step.load_state({name: state[name] for name in step.parameters})
-            self._step = step
+            state, self._step = self._step.read_state(), step
+            step.load_state(self._fitted(state, seed=self.progress.seed))
+
+    def _fitted(self, state: Mapping[str, Array], *, seed: int) -> State:
+        """Give a state in which the optimizer's arrays are those of this epoch's executable.
+
+        Where other layers are frozen, there are others: in the epoch before, or in a checkpoint
+        made at its end. What is new begins as it is drawn.
+        """
+        drawn = initial_state(self._step.plan.graph, seed)
+        fresh = {name: array for name, array in drawn.items() if name.startswith(STATE_PREFIX)}
+        kept = {
+            name: array
+            for name, array in state.items()
+            if name in drawn or not name.startswith(STATE_PREFIX)
+        }
+        return {**fresh, **kept}
 
     def _close_epoch(self, tally: Tally, seconds: float) -> None:
         progress, options = self.progress, self._options
-        rate = self._rate()
+        rate = self._rate(max(0, progress.step - 1))
         state = self._step.read_state()
         measured = evaluate(
             self._scorers,

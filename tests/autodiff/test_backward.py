@@ -82,6 +82,12 @@ def test_names_say_what_is_differentiated() -> None:
     assert after.outputs == graph.outputs
 
 
+def test_of_several_owners_of_a_gradient_the_one_asked_for_gives_the_name() -> None:
+    graph = read("%a = add(%x, %y) %l = reduce_sum(%a) {axes=(0, 1)}")
+    _, grads = backward(graph, value("l"), [value("y"), value("x")])
+    assert grads == {value("y"): value("y.grad"), value("x"): value("y.grad")}
+
+
 def test_what_nobody_asked_for_is_not_there() -> None:
     graph = read("%a = mul(%x, %y) %l = reduce_sum(%a) {axes=(0, 1)}")
     after, _ = backward(graph, value("l"), [value("x")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ def run(*arguments: str, stdin: bytes = b"") -> Result:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         mock.patch.object(sys, "stdin", source),
+        mock.patch.dict(os.environ, COLUMNS="80"),
     ):
         try:
             main(arguments)

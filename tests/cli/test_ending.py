@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import tempfile
 from pathlib import Path
 
 import click
@@ -21,6 +22,12 @@ from cnndsl.support.diagnostics import (
 )
 
 WRONG = error("E0301", "a window does not fit")
+
+
+@pytest.fixture(autouse=True)
+def reports_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reports of bugs be written where they are cleared away."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,6 @@ def test_a_bug_is_written_down(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().err
     report = Path(shown.split()[-1])
     assert "ZeroDivisionError: division by zero" in report.read_text()
-    report.unlink()
 
 
 def test_diagnostics_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,29 @@ def test_branches_frozen_layers_and_outputs(tmp_path: Path, golden: Callable[[st
     assert analyse(again).trainable == analyse(again).params - (3 * 9 * 4 + 4)
 
 
+def test_everything_a_layer_can_say_is_said_again(
+    tmp_path: Path, golden: Callable[[str], None]
+) -> None:
+    path = tmp_path / "odd.cnn"
+    path.write_text(
+        "input [16x16x4]\n"
+        "conv(8, 3x5, pad=[0, 1, 2, 2], nobias=true) - leaky 0.2\n"
+        "conv 8 3x3 dilation 2 groups 4 pad 1x2, swish\n"
+        "conv 8 3x3 stride 2 same lower init normal std 0.02, prelu\n"
+        "avgpool 3x3 stride 2 half floor - lrn - elu - maxout 2\n"
+        "fc 12 bias_init 0.1 - reshape [2x2x3] - maxpool(2x2, stride=1, pad=[0, 1, 1, 0])\n"
+        "dropout 0.3 - conv 2 1x1 untied - reshape [8]\n"
+    )
+    written = run("table", str(path))
+    golden(written.out)
+    again = run_json("summary", "-", stdin=written.out.encode())
+    before = run_json("summary", str(path))
+    for one, other in zip(again["layers"], before["layers"], strict=True):
+        # Names and lines differ by nature, since a table labels every line.
+        alike = {key for key in one if key not in ("name", "inputs", "line")}
+        assert {key: one[key] for key in alike} == {key: other[key] for key in alike}
+
+
 def test_weights_used_twice_cannot_be_said(tmp_path: Path) -> None:
     path = tmp_path / "twice.cnn"
     path.write_text("input [8x8x3]\nnet t { fc 5 }\n(t | t) -> concat -> fc 2\n")

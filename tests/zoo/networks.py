@@ -96,9 +96,9 @@ conv 6 1x1 groups 2, prelu
 conv 6 2x2 dilation 2 pad 1, swish      => [3x4x6]
 flatten
 fc 8, sigmoid
-fc 8, maxout 2
-fc 3, tanh
-softmax
+fc 8, maxout 2                          => [4]
+fc 6, tanh
+fc 3, softmax
 """
 
 SMALL: Mapping[str, str] = {
