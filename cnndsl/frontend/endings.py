@@ -56,7 +56,7 @@ class Endings(Statements):
     def __init__(self, limits: Limits) -> None:
         """Judge within `limits`."""
         super().__init__(limits)
-        self.measured_nets: dict[str, tuple[LayerReport, ...]] = {}
+        self.measured_nets: dict[str, tuple[tuple[LayerReport, ...], Scope]] = {}
 
     def judge(self, builder: NetworkBuilder) -> None:
         """Judge every assertion of a complete network; reports E0503."""
@@ -131,13 +131,8 @@ class Endings(Statements):
         env = judging.claimed.env
         path = _path(target)
         if path is not None:
-            known = under(judging.own, env.frame.prefix + ".".join(path))
-            if known:
-                return known
-            label = env.scope.find_label(".".join(path))
-            sources = label.flow.streams if label is not None else ()
-            named = {stream.source.name for stream in sources}
-            known = tuple(r for r in judging.own if r.name in named)
+            known = _labelled(judging.own, env.scope, ".".join(path))
+            known = known or under(judging.own, env.frame.prefix + ".".join(path))
             if known:
                 return known
         first, rest = _first(target)
@@ -146,8 +141,11 @@ class Endings(Statements):
         if not isinstance(callee, Callee) or not isinstance(name, ast.Name):
             return ()
         arguments = first.arguments if isinstance(first, ast.Apply) else ()
-        reports = self._by_itself(callee, arguments, name, env)
-        inside = under(reports, ".".join(rest)) if rest else reports
+        reports, scope = self._by_itself(callee, arguments, name, env)
+        inside = reports
+        if rest:
+            wanted = ".".join(rest)
+            inside = _labelled(reports, scope, f"{callee.name}.{wanted}") or under(reports, wanted)
         if not inside:
             raise DiagnosticError(
                 error("E0210", f"`{name.text}` has no layer called `{'.'.join(rest)}`", target.span)
@@ -156,13 +154,14 @@ class Endings(Statements):
 
     def _by_itself(
         self, callee: Callee, arguments: tuple[ast.Argument, ...], at: ast.Name, env: Env
-    ) -> tuple[LayerReport, ...]:
+    ) -> tuple[tuple[LayerReport, ...], Scope]:
         """Elaborate a net or imported file as a network of its own, and analyse it."""
         key = f"{id(callee)}({', '.join(self.cut(a.span) for a in arguments)})"
         if key in self.measured_nets:
             return self.measured_nets[key]
         frame = Frame(NetworkBuilder(callee.name, self.limits), title=callee.name)
-        alone = Env(Scope(env.scope), frame, depth=1)
+        scope = Scope(env.scope)
+        alone = Env(scope, frame, depth=1)
         kept = self.reports, self.missing, self.shared, self.visits, self.free
         self.reports, self.missing, self.shared = type(self.reports)(self.limits), [], {}
         self.visits, self.free = [], {}
@@ -180,18 +179,21 @@ class Endings(Statements):
             raise DiagnosticError(
                 error("E0505", f"`{callee.name}` is no network that can be measured", at.span)
             )
-        reports = tuple(
-            replace(r, name=_without(r.name, callee.name), inputs=tuple(
-                _without(name, callee.name) for name in r.inputs
-            ))
-            for r in analyse(frame.builder.finish({}, {})).layers
-        )  # fmt: skip
-        self.measured_nets[key] = reports
-        return reports
+        reports = analyse(frame.builder.finish({}, {})).layers
+        self.measured_nets[key] = reports, scope
+        return reports, scope
 
 
-def _without(name: str, prefix: str) -> str:
-    return name.removeprefix(f"{prefix}.")
+def _labelled(
+    reports: tuple[LayerReport, ...], scope: Scope, name: str
+) -> tuple[LayerReport, ...]:
+    """Give the layers of the line that is labelled `name`."""
+    label = scope.find_label(name)
+    if label is None:
+        return ()
+    made = label.made or tuple(stream.source for stream in label.flow.streams)
+    named = {source.name for source in made}
+    return tuple(r for r in reports if r.name in named)
 
 
 def _no_quantity(expr: ast.Attr) -> DiagnosticError:

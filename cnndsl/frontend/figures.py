@@ -72,7 +72,8 @@ class Figure:
         off = abs(self.value - actual)
         if off <= tiny:
             return Verdict.EXACT
-        if off <= max(self.step / 2, self.slack) + tiny:
+        halfway = abs(off - self.step / 2) <= tiny and abs(self.value) < abs(actual)
+        if off <= max(self.step / 2, self.slack) + tiny and not (halfway and not self.slack):
             return Verdict.ROUNDED
         if self.step - tiny > abs(actual) - abs(self.value) > 0 and actual * self.value > 0:
             return Verdict.CUT

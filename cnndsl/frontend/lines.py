@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.claims import Claims
@@ -65,11 +66,19 @@ class Lines(Claims):
                 self._stated(line.shape, made, env)
         if names is not None and (line.label is not None) and names.names != (None,):
             self._label_line(line.label, made, env)
+            self._remember(line.label, env, start)
         if line.claims and not made.broken:
             self.check_claims(line, made, env, env.frame.records[start:])
         if names is not None:
             self.stop_at(env, self._cut_name(line, env), made)
         return made
+
+    def _remember(self, label: ast.Words, env: Env, start: int) -> None:
+        """Keep which layers a labelled line made, for assertions about it."""
+        labels = env.scope.owner().labels
+        name = label_text(label)
+        if name in labels:
+            labels[name] = replace(labels[name], made=tuple(env.frame.records[start:]))
 
     def _stated(self, shape: ast.ShapeLiteral, flow: Flow, env: Env) -> None:
         try:

@@ -87,11 +87,19 @@ def ask(measured: Measured, quantity: str) -> Value | None:
 
 
 def under(reports: Sequence[LayerReport], name: str) -> tuple[LayerReport, ...]:
-    """Give the layer called `name`, or every layer of the namespace `name.`."""
-    exact = tuple(r for r in reports if r.name == name)
-    if exact:
-        return exact
-    return tuple(r for r in reports if r.name.startswith(f"{name}."))
+    """Give the layer called `name`, or every layer of the namespace `name.`.
+
+    A namespace around all of them, as a net's own, need not be said.
+    """
+    for found in (
+        [r for r in reports if r.name == name],
+        [r for r in reports if r.name.startswith(f"{name}.")],
+        [r for r in reports if r.name.endswith(f".{name}")],
+        [r for r in reports if f".{name}." in r.name],
+    ):
+        if found:
+            return tuple(found)
+    return ()
 
 
 def product(size: tuple[int, ...]) -> str:

@@ -115,6 +115,8 @@ class Label:
     """What it names."""
     span: Span
     """Where it was given."""
+    made: tuple[Source, ...] = ()
+    """Every layer of the line it labels; empty where it names a stream alone."""
 
 
 class Scope:
