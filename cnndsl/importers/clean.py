@@ -37,6 +37,8 @@ LINK = re.compile(r"\[([^\]\n]*)\]\(#[^)\n]*\)")
 EMPHASIS = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 ITALIC = re.compile(r"\(\*([^*()\n]+)\*\)")
 SPACED = re.compile(r"(?<=[\dHWDC?])\s*[x×]\s*(?=[\dHWDC?](?![a-z]))")
+LOST_MINUS = re.compile(r"(?<![A-Za-z_])([a-z]_[a-z]|[WHN]1?|2sigm\(2x\)) ([F1])(?![\w.])")
+FLOOR = re.compile(r"\[(\([^\[\]]*\)/s_[hw])\]")
 MATH = re.compile(r"\$\$?")
 
 
@@ -103,6 +105,16 @@ def _formulas(line: str) -> str:
     return re.sub(r"\b([A-Z])_(\d)", r"\1\2", line)
 
 
+def _signs(line: str) -> str:
+    """Put back a minus sign between two operands, and floors that became brackets.
+
+    >>> _signs("W2 = (W1 F + 2P)/S + 1"), _signs("p_h = k_h 1")
+    ('W2 = (W1 - F + 2P)/S + 1', 'p_h = k_h - 1')
+    """
+    line = LOST_MINUS.sub(r"\1 - \2", line)
+    return FLOOR.sub(r"floor(\1)", line)
+
+
 def _emphasis(line: str) -> str:
     line = LINK.sub(r"\1", line)
     line = EMPHASIS.sub(r"\1", line)
@@ -124,6 +136,7 @@ def _dashes(line: str) -> str:
 STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("letters of another alphabet", _letters),
     ("a formula's typesetting", _formulas),
+    ("a lost minus sign or floor", _signs),
     ("emphasis and links", _emphasis),
     ("a bullet", _bullets),
     ("blanks inside a size", _sizes),

@@ -90,6 +90,25 @@ def read_no_parameters(reader: Reader, found: re.Match[str]) -> bool:
     return True
 
 
+@rule(r".*\\sum_([a-z])=0\^\{([a-z]_[a-z])\}.*")
+def read_sum(reader: Reader, found: re.Match[str]) -> bool:
+    """A sum over channels from i = 0 to c_i, which has a term too many."""
+    letter, last = found.groups()
+    reader.sheet.note(
+        f"the sum from {letter} = 0 to {last} has {last} + 1 terms: {last} channels are 0 .. "
+        f"{last} - 1"
+    )
+    return True
+
+
+@rule(r"even k_h ?: pad \\lceil p_h/2 \\rceil on top, \\lceil p_h/2 \\rceil on bottom")
+def read_two_ceilings(reader: Reader, found: re.Match[str]) -> bool:
+    """`Even k_h: pad ceil(p_h/2) on top, ceil(p_h/2) on bottom`, said to keep the size: k = 2."""
+    reader.input("7x7x1")
+    reader.layer("conv(1, 2x2, pad=[1, 1, 1, 1])", size="7x7x1")
+    return True
+
+
 # ---------------------------------------------------------------- sets of hyper-parameters
 
 

@@ -38,6 +38,8 @@ class Slide:
     """A program for each network that it shows."""
     repairs: tuple[Repair, ...]
     """What was cleaned."""
+    remarks: tuple[str, ...] = ()
+    """What is prose, or odd, on pages that show no network."""
 
 
 def read_slide(*texts: str, options: Options | None = None) -> Slide:
@@ -53,7 +55,8 @@ def read_slide(*texts: str, options: Options | None = None) -> Slide:
         start = len(reader.sheets) - 1
         repairs = _read(text, reader)
     made = tuple(sheet.text() for sheet in reader.sheets[start:] if not sheet.is_empty)
-    return Slide(made, repairs)
+    remarks = tuple(s.text() for s in reader.sheets[start:] if s.is_empty and s.rows)
+    return Slide(made, repairs, remarks)
 
 
 def _read(text: str, reader: Reader) -> tuple[Repair, ...]:

@@ -38,7 +38,7 @@ BARE_FILTERS = 64
 MOST_BARE_FILTERS = 512
 """Where the doubling ends."""
 
-_BORDERS = ("pad", "same", "same_lower", "half", "valid", "fit")
+_BORDERS = ("pad", "pad_total", "same", "same_lower", "half", "valid", "fit")
 
 
 class _Convolution(LayerKind):

@@ -209,6 +209,8 @@ class Slide:
 WINDOW_CLAUSES: tuple[Clause, ...] = (
     Clause("pad", Takes.MARGIN, doc="pixels of border on each side", names=("padding",),
            group="the border"),
+    Clause("pad_total", Takes.WHOLE, doc="pixels of border on both sides together",
+           names=("total padding", "padding total"), group="the border"),
     Clause("same", Takes.FLAG, doc="pad to ceil(size/stride), the odd pixel below and right",
            group="the border"),
     Clause("same_lower", Takes.FLAG, group="the border",
@@ -238,6 +240,9 @@ def slide(
     rounding = Rounding.FLOOR if settings.get("floor") else Rounding.EXACT
     if settings.get("ceil"):
         rounding = Rounding.CEIL
+    total = settings.get("pad_total")
+    if isinstance(total, int) and not isinstance(total, bool):
+        margin = (total - total // 2, total // 2) * 2
     sides = margin[:2], margin[2:]
     down, across = (
         Axis(
