@@ -15,6 +15,7 @@ from cnndsl.importers import (
     contract_lines,
     layer_lines,
     pattern_lines,
+    prose_lines,
     recipe_lines,
 )
 from cnndsl.importers.clean import Repair, clean
@@ -23,7 +24,9 @@ from cnndsl.importers.rules import JOINS, RULES, Reader
 from cnndsl.importers.sheet import Options
 from cnndsl.importers.tables import read_table
 
-RULE_FILES = (claim_lines, contract_lines, layer_lines, pattern_lines, recipe_lines)
+RULE_FILES = (
+    claim_lines, contract_lines, layer_lines, pattern_lines, prose_lines, recipe_lines,
+)  # fmt: skip
 """The files that fill the registry of rules, in the order in which they are tried."""
 
 BREAK = "~~~"
@@ -91,7 +94,7 @@ def _read_lines(lines: Sequence[str], reader: Reader) -> None:
     for pattern in JOINS:
         text = pattern.sub(lambda found: " ".join(found[0].split()), text)
     for line in text.split("\n"):
-        if line.strip() and not _read_line(line.strip(), reader):
+        if line.strip() and not _read_line(" ".join(line.split()), reader):
             reader.sheet.note(line)
 
 

@@ -175,6 +175,11 @@ CASES: Mapping[str, Case] = {
     "N-44": Case(facts={"params": 0}),
     "N-45": Case(wrong=GOOGLENET_SLIPS),
     "N-46": Case(wrong=GOOGLENET_SLIPS),
+    "N-47": Case(
+        behind="input [28x28x192]; inception(64, 96, 128, 16, 32, 32)",
+        facts={"concat1.size": "28x28x256", "weights": 163_328},
+    ),
+    "N-58": Case(params={"n": "2"}, facts={"fc1.c": 1_000, "add8.size": "28x28x512"}),
     "N-49": Case(before=SINGLE_CONVOLUTIONS, facts={"params": 0}),
     "N-51": Case(facts={"params": 124_416, "L6.size": "28x28x192", "bytes": 8_429_568}),
     "N-52": Case(
@@ -225,8 +230,6 @@ CASES: Mapping[str, Case] = {
 
 NOT_PROGRAMS: Mapping[str, str] = {
     "N-21": "two printed arrays run into each other; no network. The arrays are run: C-045",
-    "N-47": "prose; the block of N-45 is what it says, and has its four paths",
-    "N-58": "prose; tests/frontend/programs/resnet.cnn follows its rules",
     "N-65": "sizes of a lost figure without its layers, and going back to a larger image "
             "(`upconv`, `unpool`) is not built yet",
     "N-66": "a recurrence over time; recurrent layers are not built yet",

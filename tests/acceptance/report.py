@@ -44,7 +44,7 @@ class Outcomes:
     failed: set[str] = field(default_factory=set)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        name = f"{report.nodeid.rpartition('/')[2]}"
+        name = report.nodeid.partition(f"{FOLDER.name}/")[2]
         if report.failed:
             self.failed.add(name)
         elif report.when == "call" and report.passed:
