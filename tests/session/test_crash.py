@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 MARK = ".cnndsl-tmp-"
 """Part of the names of files that are being written."""
 
-EPOCHS = 300
+EPOCHS = 1000
 """More than the killed processes of the command line come to see."""
 
 MANY_EPOCHS = PROGRAM.replace("epochs:    3", f"epochs:    {EPOCHS}")
@@ -135,7 +135,7 @@ def test_kill_9_of_the_command_line_leaves_a_run_that_goes_on_bit_for_bit(tmp_pa
     kept: list[int] = []
     before = 0
     for _ in range(20):
-        kept.append(killed(process, folder, before, rng.uniform(0.0, 0.15)))
+        kept.append(killed(process, folder, before, rng.uniform(0.0, 0.05)))
         before = stamp(folder)
         process = start("train", "--resume", folder.path, cwd=tmp_path)
     kept.append(killed(process, folder, before, 0.0))
