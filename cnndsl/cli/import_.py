@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
+from cnndsl.cli.console import emit_json
 from cnndsl.cli.ending import Exit
 from cnndsl.cli.loading import STANDARD_INPUT
+from cnndsl.cli.options import json_option
 
 file_argument = click.argument("file", type=click.Path(dir_okay=False))
 
@@ -29,21 +31,23 @@ def import_() -> None:
 @import_.command()
 @file_argument
 @output_option
-def keras(*, file: str, output: Path | None) -> int:
+@json_option
+def keras(*, file: str, output: Path | None, as_json: bool) -> int:
     """Read a Keras listing: Sequential models and functional chains."""
     from cnndsl.importers.keras import read_keras
 
-    return _listing(file, output, read_keras)
+    return _listing(file, output, read_keras, as_json=as_json)
 
 
 @import_.command()
 @file_argument
 @output_option
-def torch(*, file: str, output: Path | None) -> int:
+@json_option
+def torch(*, file: str, output: Path | None, as_json: bool) -> int:
     """Read a PyTorch listing: nn.Sequential, or the signature of a layer as a block."""
     from cnndsl.importers.pytorch import read_torch
 
-    return _listing(file, output, read_torch)
+    return _listing(file, output, read_torch, as_json=as_json)
 
 
 @import_.command()
@@ -62,6 +66,7 @@ def torch(*, file: str, output: Path | None) -> int:
     help="What to do with sizes that do not come out whole.",
 )
 @click.option("--page", type=click.IntRange(min=1), help="Which network, if there are several.")
+@json_option
 @click.option("--repairs", is_flag=True, help="Say what was cleaned, on stderr.")
 def slide(
     *,
@@ -72,6 +77,7 @@ def slide(
     rounding: str | None,
     page: int | None,
     repairs: bool,
+    as_json: bool,
 ) -> int:
     """Read the text of a lecture slide: layers, tables, patterns, claims.
 
@@ -84,6 +90,10 @@ def slide(
     if repairs:
         for repair in found.repairs:
             click.echo(f"line {repair.line}: {repair.what}: {repair.after}", err=True)
+    if as_json:
+        changed = [{"line": r.line, "what": r.what} for r in found.repairs]
+        emit_json({"programs": list(found.programs), "repairs": changed})
+        return Exit.DONE
     programs = found.programs if page is None else found.programs[page - 1 : page]
     if len(programs) == 1:
         return _write(programs[0], output)
@@ -96,9 +106,15 @@ def slide(
     return Exit.DONE
 
 
-def _listing(file: str, output: Path | None, read: Callable[..., str]) -> int:
+def _listing(
+    file: str, output: Path | None, read: Callable[..., str], *, as_json: bool
+) -> int:
     shown = "<stdin>" if file == STANDARD_INPUT else file
-    return _write(read(_text(file), name=shown), output)
+    program = read(_text(file), name=shown)
+    if as_json:
+        emit_json({"programs": [program], "repairs": []})
+        return Exit.DONE
+    return _write(program, output)
 
 
 def _text(file: str) -> str:

@@ -137,6 +137,9 @@ TRAINING: Schema = {
     ]
 }
 """A line of a training: `start` once, `epoch` after each epoch, `done` once at the end."""
+IMPORTED = record(programs=array(STRING), repairs=array(record(line=COUNT, what=STRING)))
+"""The programs that a file was read as, and what was cleaned in it."""
+
 SCHEMAS: Mapping[str, Schema] = {
     "run": TRAINING,
     "train": TRAINING,
@@ -181,6 +184,10 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
         text=STRING,
     ),
+    "import keras": IMPORTED,
+    "import torch": IMPORTED,
+    "import slide": IMPORTED,
+    "explain": record(code=STRING, title=STRING, cause=STRING, example=STRING, fix=STRING),
     "fmt": record(files=array(record(file=STRING, changed=FLAG, text=STRING))),
     "ir": record(
         name=STRING,

@@ -21,7 +21,7 @@ from cnndsl.frontend.measures import POOLINGS, product
 from cnndsl.frontend.records import Record
 from cnndsl.frontend.scope import Flow
 from cnndsl.layers.analysis import FLOAT_BYTES
-from cnndsl.support.diagnostics import Diagnostic, error
+from cnndsl.support.diagnostics import Diagnostic, Fix, error
 
 WORDS = {
     "memory": "memory",
@@ -95,7 +95,13 @@ def _wrong(
         f"the claim `{claim.key.text}: {said}` is wrong",
         shown.span,
         label=f"{actual.what}: {right}" if right else actual.what,
+        fixes=(Fix("write what is right", shown.span, _figure(actual.number, right)),),
     )
+
+
+def _figure(number: int, right: str) -> str:
+    """Write a number as a claim does: in the figure's unit where it has one."""
+    return right.replace(",", "") if right else str(number)
 
 
 def _actual(
