@@ -50,7 +50,9 @@ class Imported:
     notes: list[str] = field(default_factory=list)
     """What is odd about the listing."""
     last: str = ""
-    """The name of the value that the chain ends in, in the functional form."""
+    """The stream that the chain ends in, in the functional form."""
+    streams: dict[str, str] = field(default_factory=dict)
+    """What each variable of the functional form holds now."""
 
     def label(self, call: Call) -> str:
         """Name a layer as Keras does: conv2d_1, max_pooling2d_1; or as the listing does."""
@@ -100,7 +102,7 @@ def _read(call: Call, listing: Listing, made: Imported) -> None:
             _fit(call, made)
         case "Input":
             _layer(call, made)
-            made.last = call.made
+            made.last = made.streams[call.made] = call.made
         case _ if call.applied:
             _apply(call, made)
 
@@ -110,14 +112,16 @@ def _apply(call: Call, made: Imported) -> None:
     joins = {"Add": "add", "Concatenate": "concat", "Multiply": "multiply"}
     names = call.applied
     if call.name in joins:
-        first, *others = names
-        made.rows += [f"from {first}", f"{joins[call.name]} {' '.join(others)} as {call.made}"]
+        first, *others = (made.streams.get(name, name) for name in names)
+        made.last = made.label(call)
+        made.rows += [f"from {first}", f"{made.last}: {joins[call.name]} {' '.join(others)}"]
     else:
-        if names[0] != made.last:
-            made.rows.append(f"from {names[0]}")
+        arriving = made.streams.get(names[0], names[0])
+        if arriving != made.last:
+            made.rows.append(f"from {arriving}")
         _layer(call, made)
-        made.rows[-1] += f" as {call.made}" if call.made else ""
-    made.last = call.made
+    if call.made:
+        made.streams[call.made] = made.last
 
 
 # ---------------------------------------------------------------- layers
@@ -131,14 +135,15 @@ def _layer(call: Call, made: Imported) -> None:
         shape = (call.argument("input_dim"),)
     if isinstance(shape, tuple):
         sides = [str(s) for s in shape if s is not None and not isinstance(s, tuple)]
-        made.rows.append(f"input [{'x'.join(sides)}]")
+        name = f" {call.made}" if call.name == "Input" and call.made else ""
+        made.rows.append(f"input{name} [{'x'.join(sides)}]")
     if call.name in ("Input", "InputLayer"):
         return
     write = LAYERS.get(call.name)
     if write is None:
         raise refuse(call, made.name, "is a layer that the language does not have")
-    label = made.label(call)
-    made.rows.append(f"{label}: {write(call, made)}")
+    made.last = made.label(call)
+    made.rows.append(f"{made.last}: {write(call, made)}")
 
 
 def _activation(call: Call, made: Imported) -> str:
