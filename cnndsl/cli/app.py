@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("cnndsl.cli.explain:explain", "What a code means, or how a layer comes about."),
     "diff": ("cnndsl.cli.diff:diff", "What is different between two programs."),
     "compare": ("cnndsl.cli.compare:compare", "What two networks, or parts of them, cost."),
+    "import": ("cnndsl.cli.import_:import_", "Write programs from slides and listings."),
     "fmt": ("cnndsl.cli.fmt:fmt", "Write programs in the one canonical form."),
     "ir": ("cnndsl.cli.ir:ir", "The graph of a program, before and after any pass."),
     "why": ("cnndsl.cli.why:why", "What a pass changed, and what it saved."),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnndsl.support.diagnostics import Diagnostic, Severity, render
+from cnndsl.support.fixes import fixes_of
 from cnndsl.support.source import SourceFile, Span
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def diagnostic_record(diagnostic: Diagnostic) -> dict[str, object]:
         "helps": list(diagnostic.helps),
         "fixes": [
             {"title": f.title, "range": span_record(f.span), "text": f.text}
-            for f in diagnostic.fixes
+            for f in fixes_of(diagnostic)
         ],
     }
 

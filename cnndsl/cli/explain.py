@@ -12,7 +12,7 @@ from cnndsl.cli.explain_layer import Wanted, explain_layer
 from cnndsl.cli.loading import Reading, reading_options
 from cnndsl.cli.options import complete_program, json_option
 
-CODE = re.compile(r"[ENW]\d{4}", re.IGNORECASE)
+CODE = re.compile(r"[ENW]\d{2,}\w*", re.IGNORECASE)
 
 
 @click.command()
@@ -56,15 +56,25 @@ def explain(
 
 
 def explain_code(code: str, *, as_json: bool) -> None:
-    """Print what a code stands for; a usage error for one that there is not."""
+    """Print the page of a code: cause, example, fix; a usage error for one that there is not."""
     from cnndsl.support.codes import CODES
+    from cnndsl.support.pages import page_of
     from cnndsl.support.suggest import nearest
 
     if code not in CODES:
         close = nearest(code, CODES)
-        hint = f"; near it: {', '.join(close)}" if close else ""
-        raise click.UsageError(f"there is no code {code}{hint}")
-    if as_json:
-        emit_json({"code": code, "title": CODES[code]})
-    else:
-        click.echo(f"{code}: {CODES[code]}")
+        hint = f" Did you mean {', '.join(close)}?" if close else ""
+        raise click.UsageError(f"there is no code {code!r}.{hint}")
+    page = page_of(code)
+    if not as_json:
+        click.echo(page.text(), nl=False)
+        return
+    emit_json(
+        {
+            "code": page.code,
+            "title": page.title,
+            "cause": page.cause,
+            "example": page.example,
+            "fix": page.fix,
+        }
+    )

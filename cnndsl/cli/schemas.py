@@ -126,6 +126,9 @@ CACHE_KEYS: dict[str, Schema] = {
 }
 CACHE = record(**CACHE_KEYS)
 """The folder of compiled kernels; sizes in bytes."""
+IMPORTED = record(programs=array(STRING), repairs=array(record(line=COUNT, what=STRING)))
+"""The programs that a file was read as, and what was cleaned in it."""
+
 SCHEMAS: Mapping[str, Schema] = {
     "run": TRAINING,
     "train": TRAINING,
@@ -171,6 +174,9 @@ SCHEMAS: Mapping[str, Schema] = {
         text=STRING,
     ),
     **PICTURES,
+    "import keras": IMPORTED,
+    "import torch": IMPORTED,
+    "import slide": IMPORTED,
     "fmt": record(files=array(record(file=STRING, changed=FLAG, text=STRING))),
     "ir": record(
         name=STRING,

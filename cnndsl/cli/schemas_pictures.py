@@ -55,7 +55,7 @@ PICTURES: Mapping[str, Schema] = {
     ),
     "explain": {
         "anyOf": [
-            record(code=STRING, title=STRING),
+            record(code=STRING, title=STRING, cause=STRING, example=STRING, fix=STRING),
             record(
                 layer=STRING,
                 kind=STRING,

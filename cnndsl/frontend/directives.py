@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from cnndsl.frontend import ast
 from cnndsl.frontend.closeness import is_close, near
 from cnndsl.frontend.core import Env, Patch
+from cnndsl.frontend.counting import read_counting
 from cnndsl.frontend.heads import SECTIONS, LayerHead, find_head, layer_words
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.lines import Lines, through_names
@@ -20,7 +21,7 @@ from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
 
-DIRECTIVES = frozenset(("default", "load", "freeze", "unfreeze", "output", "replace"))
+DIRECTIVES = frozenset(("default", "load", "freeze", "unfreeze", "output", "replace", "counting"))
 """First words of lines that are no chains."""
 
 
@@ -84,6 +85,8 @@ class Directives(Lines):
                 self.actions.append(Action(env.frame, word, tuple(items), env.scope))
             case "output":
                 return self._output(items, words.span, env, flow)
+            case "counting":
+                env.scope.owner().counting = read_counting(items, words.span)
             case "replace":
                 raise DiagnosticError(
                     error(

@@ -4,33 +4,73 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 from cnndsl.frontend import ast
+from cnndsl.frontend.core import Env
+from cnndsl.frontend.evaluate import Evaluator
+from cnndsl.frontend.figures import Counting, in_units_of, is_bytes
+from cnndsl.frontend.here import text_of
+from cnndsl.frontend.measures import QUANTITIES, Measured, ask, under
 from cnndsl.frontend.records import Frame, NetworkBuilder, TooLargeError
-from cnndsl.frontend.scope import HeldError
+from cnndsl.frontend.scope import NOTHING, Flow, HeldError, Scope
 from cnndsl.frontend.statements import Claimed, Statements
-from cnndsl.frontend.values import Value
+from cnndsl.frontend.values import Callee, ShapeValue, Value, show
+from cnndsl.layers.analysis import LayerReport, analyse
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
+from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
 
 MOST_LAYERS = 8
 """Layers whose parameters are listed when an assertion about them fails."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """One assertion while it is judged."""
+
+    claimed: Claimed
+    """The assertion."""
+    frame: Frame
+    """The layers that it is about."""
+    reports: tuple[LayerReport, ...]
+    """What the layers of its network cost."""
+    asked: dict[str, Value]
+    """What it asked about layers and nets, as written, and the answers."""
+
+    @property
+    def own(self) -> tuple[LayerReport, ...]:
+        """The inputs and layers of its own namespace."""
+        if not self.frame.prefix:
+            return self.reports
+        return tuple(r for r in self.reports if r.name.startswith(self.frame.prefix))
+
+    @property
+    def counting(self) -> Counting:
+        """The conventions that hold where it stands."""
+        return self.claimed.env.scope.find_counting()
+
+
 class Endings(Statements):
     """Judges assertions."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Judge within `limits`."""
+        super().__init__(limits)
+        self.measured_nets: dict[str, tuple[tuple[LayerReport, ...], Scope]] = {}
 
     def judge(self, builder: NetworkBuilder, *, measured: Frame | None = None) -> None:
         """Judge every assertion of a complete network; reports E0503.
 
         Assertions are about the layers around them, or about those of `measured`.
         """
-        for claimed in self.claimed:
-            if claimed.env.frame.builder is not builder:
-                continue
+        own = [claimed for claimed in self.claimed if claimed.env.frame.builder is builder]
+        about = measured.builder if measured is not None else builder
+        reports = analyse(about.finish({}, {})).layers if own else ()
+        for claimed in own:
             try:
-                found = self._judged(claimed, measured or claimed.env.frame)
+                frame = measured or claimed.env.frame
+                found = self._judged(Judging(claimed, frame, reports, {}))
             except TooLargeError:
                 raise
             except DiagnosticError as problem:
@@ -41,40 +81,189 @@ class Endings(Statements):
                 if found is not None:
                     self.reports.add(found)
 
-    def _judged(self, claimed: Claimed, frame: Frame) -> Diagnostic | None:
-        node, env = claimed.node, claimed.env
-        special = measures(frame)
-        if self.evaluator(env, claimed.flow, special=special).truth(node.test):
+    def _judged(self, judging: Judging) -> Diagnostic | None:
+        node, env = judging.claimed.node, judging.claimed.env
+        special = self._special(judging)
+        evaluator = self.evaluator(env, judging.claimed.flow, special=special)
+        evaluator = replace(
+            evaluator, measured=self._measurer(judging), counting=judging.counting
+        )
+        if evaluator.truth(node.test):
             return None
         if env.dropped(node.span):
             return None
         used = [name for name in special if name in set(_names(node.test))]
-        source = self.sources.get(node.span.file)
-        text = source.cut(node.test.span) if source is not None else "this"
-        notes = []
+        text = self.cut(node.test.span) or "this"
+        answers = {**{name: special[name]() for name in used}, **judging.asked}
+        notes = [*_computed(node.test, evaluator, self.cut)]
         if {"params", "weights"} & set(used):
-            notes.append(_largest(frame))
+            notes.append(_largest(judging.frame))
+        if {"memory", "bytes"} & set(used):
+            notes.append(_kept(judging.own))
         return error(
             "E0503",
             node.message.value if node.message is not None else f"`{text}` does not hold",
             node.test.span,
-            label=", ".join(f"{name} = {_shown(special[name]())}" for name in used),
+            label=", ".join(f"{name} = {_shown(value)}" for name, value in answers.items()),
             notes=tuple(notes),
         )
 
+    def _special(self, judging: Judging) -> Mapping[str, Callable[[], Value]]:
+        """Give what assertions may ask about their own network."""
+        measured = Measured(judging.own, judging.counting)
 
-def measures(frame: Frame) -> Mapping[str, Callable[[], Value]]:
-    """Give what assertions may ask about a network."""
-    return {
-        "params": frame.parameters,
-        "weights": frame.weights,
-        "macs": frame.macs,
-        "layers": lambda: len(frame.records),
-    }
+        def asking(name: str) -> Callable[[], Value]:
+            return lambda: QUANTITIES[name](measured)
+
+        return {name: asking(name) for name in QUANTITIES}
+
+    # -------------------------------------------------------------- layers and nets
+
+    def _measurer(self, judging: Judging) -> Callable[[ast.Attr], Value | None]:
+        def measured(expr: ast.Attr) -> Value | None:
+            found = self._found(expr.target, judging)
+            if not found:
+                return None
+            value = ask(Measured(found, judging.counting), expr.name.text)
+            if value is None:
+                raise _no_quantity(expr)
+            judging.asked[self.cut(expr.span) or expr.name.text] = value
+            return value
+
+        return measured
+
+    def _found(self, target: ast.Expr, judging: Judging) -> tuple[LayerReport, ...]:
+        """Give the layers that `CONV1`, `trunk`, `vgg.FC8` or `vgg(v=A)` name; none if no layer."""
+        env = judging.claimed.env
+        path = _path(target)
+        if path is not None:
+            known = _labelled(judging.own, env.scope, ".".join(path))
+            known = known or under(judging.own, env.frame.prefix + ".".join(path))
+            if known:
+                return known
+        first, rest = _first(target)
+        name = first.target if isinstance(first, ast.Apply) else first
+        callee = env.scope.value(name.text) if isinstance(name, ast.Name) else None
+        if not isinstance(callee, Callee) or not isinstance(name, ast.Name):
+            return ()
+        arguments = first.arguments if isinstance(first, ast.Apply) else ()
+        reports, scope = self._by_itself(callee, arguments, name, env)
+        inside = reports
+        if rest:
+            wanted = ".".join(rest)
+            inside = _labelled(reports, scope, f"{callee.name}.{wanted}") or under(reports, wanted)
+        if not inside:
+            raise DiagnosticError(
+                error("E0210", f"`{name.text}` has no layer called `{'.'.join(rest)}`", target.span)
+            )
+        return inside
+
+    def _by_itself(
+        self, callee: Callee, arguments: tuple[ast.Argument, ...], at: ast.Name, env: Env
+    ) -> tuple[tuple[LayerReport, ...], Scope]:
+        """Elaborate a net or imported file as a network of its own, and analyse it."""
+        key = f"{id(callee)}({', '.join(self.cut(a.span) for a in arguments)})"
+        if key in self.measured_nets:
+            return self.measured_nets[key]
+        frame = Frame(NetworkBuilder(callee.name, self.limits), title=callee.name)
+        scope = Scope(env.scope)
+        alone = Env(scope, frame, depth=1)
+        kept = self.reports, self.missing, self.shared, self.visits, self.free
+        self.reports, self.missing, self.shared = type(self.reports)(self.limits), [], {}
+        self.visits, self.free = [], {}
+
+        def use() -> Flow:
+            words = ast.Words((at,), span=at.span)
+            return self.run_callee(callee, arguments, words, alone, NOTHING)
+
+        made = self.guarded(use)
+        problems, missing = self.reports.errors, self.missing
+        self.reports, self.missing, self.shared, self.visits, self.free = kept
+        if problems:
+            raise DiagnosticError(*problems)
+        if made.broken or missing or not frame.records:
+            raise DiagnosticError(
+                error("E0505", f"`{callee.name}` is no network that can be measured", at.span)
+            )
+        reports = analyse(frame.builder.finish({}, {})).layers
+        self.measured_nets[key] = reports, scope
+        return reports, scope
+
+
+def _labelled(
+    reports: tuple[LayerReport, ...], scope: Scope, name: str
+) -> tuple[LayerReport, ...]:
+    """Give the layers of the line that is labelled `name`."""
+    label = scope.find_label(name)
+    if label is None:
+        return ()
+    made = label.made or tuple(stream.source for stream in label.flow.streams)
+    named = {source.name for source in made}
+    return tuple(r for r in reports if r.name in named)
+
+
+def _no_quantity(expr: ast.Attr) -> DiagnosticError:
+    return DiagnosticError(
+        error(
+            "E0505",
+            f"a layer has no `{expr.name.text}`",
+            expr.name.span,
+            notes=(f"one may ask for {', '.join(QUANTITIES)}, size, h, w, c, field, step",),
+        )
+    )
+
+
+def _path(expr: ast.Expr) -> tuple[str, ...] | None:
+    """Give the names of `a.b.c`; nothing for another expression."""
+    first, rest = _first(expr)
+    if isinstance(first, ast.Name):
+        return (first.text, *rest)
+    if isinstance(first, ast.Index) and isinstance(first.target, ast.Name):
+        inner = first.index
+        return (f"{first.target.text}[{text_of(inner)}]", *rest)
+    return None
+
+
+def _first(expr: ast.Expr) -> tuple[ast.Expr, tuple[str, ...]]:
+    rest: tuple[str, ...] = ()
+    while isinstance(expr, ast.Attr):
+        rest = (expr.name.text, *rest)
+        expr = expr.target
+    return expr, rest
 
 
 def _shown(value: Value) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, ShapeValue):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else show(value)
+
+
+def _computed(
+    test: ast.Expr, evaluator: Evaluator, cut: Callable[[Span], str]
+) -> Iterator[str]:
+    """Say what the side of a comparison that is no plain number comes to."""
+    if not isinstance(test, ast.Compare):
+        return
+    for expr in test.operands:
+        if isinstance(expr, ast.Number):
+            continue
+        try:
+            value = evaluator.value(expr)
+        except (DiagnosticError, HeldError):
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        figures = [e for e in test.operands if isinstance(e, ast.Number)]
+        units = [in_units_of(value, e, counting=evaluator.counting) for e in figures]
+        if any(map(is_bytes, figures)):
+            units.append(f"{value / 2**20:,.1f} MiB")
+        also = [text for text in units if text]
+        if isinstance(expr, ast.Name | ast.Attr) and not also:
+            continue
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+        yield " = ".join([f"{cut(expr.span)} is {shown}", *also[:1]]) + (
+            f" ({also[1]})" if also[1:] else ""
+        )
 
 
 def _names(expr: object) -> Iterator[str]:
@@ -83,6 +272,8 @@ def _names(expr: object) -> Iterator[str]:
         item = work.pop()
         if isinstance(item, ast.Name):
             yield item.text
+        elif isinstance(item, ast.Attr):
+            work.append(item.target)
         elif isinstance(item, tuple):
             work += item
         elif is_dataclass(item) and not isinstance(item, Span):
@@ -95,9 +286,18 @@ def _largest(frame: Frame) -> str:
         for r in frame.records
         if r.owner is None
     ]
+    return _listed(counts, "no layer has parameters")
+
+
+def _kept(reports: tuple[LayerReport, ...]) -> str:
+    counts = [(r.activations, r.name) for r in reports if r.counted]
+    return f"kept: {_listed(counts, 'nothing')}"
+
+
+def _listed(counts: list[tuple[int, str]], nothing: str) -> str:
     having = [(count, name) for count, name in counts if count]
     if not having:
-        return "no layer has parameters"
+        return nothing
     shown = sorted(having, key=lambda item: -item[0])[:MOST_LAYERS]
     kept = [item for item in having if item in shown]
     listed = ", ".join(f"{name} {count:,}" for count, name in kept)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.closeness import instead
+from cnndsl.frontend.figures import PLAIN, Counting, Verdict, figure_of
 from cnndsl.frontend.values import (
     LARGEST,
     MapValue,
@@ -63,6 +64,10 @@ class Evaluator:
     """Names whose value depends on the place: `shape`, `params`."""
     limits: Limits = DEFAULT_LIMITS
     """How much an expression may make."""
+    measured: Callable[[ast.Attr], Value | None] | None = None
+    """What gives `FC8.params` and the like, where layers may be asked about."""
+    counting: Counting = PLAIN
+    """What figures stand for."""
 
     def value(self, expr: ast.Expr) -> Value:
         """Evaluate; raises `DiagnosticError` E0208, E0505 or E0617."""
@@ -150,7 +155,9 @@ class Evaluator:
         left = self.value(expr.operands[0])
         for sign, operand in zip(expr.operators, expr.operands[1:], strict=True):
             right = self.value(operand)
-            if sign in ("==", "!="):
+            if sign == "~=":
+                holds = self._about(*expr.operands)
+            elif sign in ("==", "!="):
                 holds = same_value(left, right) == (sign == "==")
             else:
                 a = self._number(left, expr.operands[0].span)
@@ -159,6 +166,14 @@ class Evaluator:
                 return False
             left = right
         return True
+
+    def _about(self, left: ast.Expr, right: ast.Expr, *more: ast.Expr) -> bool:
+        """Hold a number to a printed figure: `memory ~= 24M`."""
+        shown, other = (right, left) if isinstance(right, ast.Number) else (left, right)
+        if more or not isinstance(shown, ast.Number):
+            raise _misfit("`~=` holds a value to one figure, as in `memory ~= 24M`", left.span)
+        figure = figure_of(shown, counting=self.counting)
+        return figure.judge(self.number(other)) is not Verdict.WRONG
 
     def _member(self, expr: ast.Member) -> bool:
         item, container = self.value(expr.item), self.value(expr.container)
@@ -215,6 +230,10 @@ class Evaluator:
         return self._bounded(result, span)
 
     def _attribute(self, expr: ast.Attr) -> Value:
+        if self.measured is not None:
+            found = self.measured(expr)
+            if found is not None:
+                return found
         target = self.value(expr.target)
         if isinstance(target, ShapeValue):
             length = target.axis(expr.name.text)

@@ -79,6 +79,16 @@ FORMATS = (
         _lines(r"-[ \t]+[A-Za-z_]\w*:(?:[ \t]|$)"),
         _lines(r"[A-Za-z_]\w*:[ \t]*$"),
     ),
+    Format(
+        "a slide's text with its typesetting",
+        "a formula of a slide",
+        re.compile(r"\$[^$\n]*\d[^$\n]*\$|\\times\b"),
+    ),
+    Format(
+        "a slide's text with its typesetting",
+        "emphasis of a slide",
+        re.compile(r"\*\*[A-Za-z][^*\n]*\*\*"),
+    ),
     Format("an XML file", "an XML tag", re.compile(r"\A\s*<[?!A-Za-z]")),
     Format(
         "an ONNX model in text form", "its header", re.compile(r"\A\s*<?\s*ir_version\s*:", re.M)
@@ -133,13 +143,18 @@ def recognise_text(source: SourceFile, *, failed: bool) -> Diagnostic | None:
             f"this is {form.article}, not a .cnn file",
             Span(source.name, line, column, line, column + max(1, found.end() - start)),
             label=form.clue,
-            helps=(_help(form, source.name),),
+            helps=(_help(form, source, head),),
         )
     return None
 
 
-def _help(form: Format, name: str) -> str:
+def _help(form: Format, source: SourceFile, head: str) -> str:
+    path = PurePath(source.name)
     if form.clue == "a Darknet section":
-        stem = PurePath(name).stem
-        return f"`cnndsl import darknet {stem}.cfg` writes the .cnn for it"
+        return f"`cnndsl import darknet {path.stem}.cfg` writes the .cnn for it"
+    if form.clue.endswith("of a slide"):
+        return f"`cnndsl import slide {path.name}` cleans it and writes the .cnn for it"
+    if form.article == "Python":
+        tool = "torch" if re.search(r"\btorch\b|\bnn\.", head) else "keras"
+        return f"`cnndsl import {tool} {path.stem}.py` writes the .cnn for it; nothing is executed"
     return EXAMPLE

@@ -77,8 +77,12 @@ class Layering(Core):
         self._infer(reading, given)
         if words is self.last_words and reading.kind.name == "fc" and env.visit is None:
             self.score(given)
+        bare = reading.bare
+        if bare and given and not reading.sized:
+            bare = False
+            _add_usual(given, reading.kind, env.frame.pools)
         try:
-            settings = reading.kind.complete(given, bare=reading.bare, pools=env.frame.pools)
+            settings = reading.kind.complete(given, bare=bare, pools=env.frame.pools)
         except LayerError as problem:
             raise layer_error(problem, reading, reading.head) from None
         self._remember_bare(reading, given, settings)
@@ -306,3 +310,11 @@ def _needs_scores(stream: Stream) -> bool:
     if not source.spec.kind.activation or not isinstance(before, Record):
         return False
     return before.spec.kind.name == "fc" and "neurons" not in before.spec.spans
+
+
+def _add_usual(given: dict[str, SettingValue], kind: LayerKind, pools: int) -> None:
+    """Give a bare layer that a `default` says more about what it must say: a CONV its filters."""
+    usual = kind.worked_out({}, bare=True, pools=pools)
+    for clause in kind.clauses:
+        if clause.required and clause.name in usual:
+            given.setdefault(clause.name, usual[clause.name])

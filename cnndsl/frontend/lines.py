@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
+from dataclasses import replace
 
 from cnndsl.frontend import ast
+from cnndsl.frontend.claims import Claims
 from cnndsl.frontend.core import Env, Name
 from cnndsl.frontend.heads import LayerHead, PseudoHead, find_head
 from cnndsl.frontend.here import text_of
-from cnndsl.frontend.instances import Instances, input_line
+from cnndsl.frontend.instances import input_line
 from cnndsl.frontend.naming import label_text
-from cnndsl.frontend.records import Record
 from cnndsl.frontend.scope import Flow, Scope
-from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
-from cnndsl.support.source import Span
-
-CLAIMS = ("memory", "params")
-"""What a line can claim."""
+from cnndsl.support.diagnostics import DiagnosticError, error
 
 
-class Lines(Instances):
+class Lines(Claims):
     """Elaborates lines."""
 
     @abstractmethod
@@ -70,11 +66,19 @@ class Lines(Instances):
                 self._stated(line.shape, made, env)
         if names is not None and (line.label is not None) and names.names != (None,):
             self._label_line(line.label, made, env)
+            self._remember(line.label, env, start)
         if line.claims and not made.broken:
-            self._claims(line, made, env, env.frame.records[start:])
+            self.check_claims(line, made, env, env.frame.records[start:])
         if names is not None:
             self.stop_at(env, self._cut_name(line, env), made)
         return made
+
+    def _remember(self, label: ast.Words, env: Env, start: int) -> None:
+        """Keep which layers a labelled line made, for assertions about it."""
+        labels = env.scope.owner().labels
+        name = label_text(label)
+        if name in labels:
+            labels[name] = replace(labels[name], made=tuple(env.frame.records[start:]))
 
     def _stated(self, shape: ast.ShapeLiteral, flow: Flow, env: Env) -> None:
         try:
@@ -141,78 +145,6 @@ class Lines(Instances):
             return made
         chain = ast.Chain(tuple(rest), line.chain.joints[1:], span=line.chain.span)
         return self.run_chain(chain, env, made)
-
-    # -------------------------------------------------------------- claims
-
-    def _claims(self, line: ast.Line, flow: Flow, env: Env, records: list[Record]) -> None:
-        for claim in line.claims:
-            key = claim.key.text.casefold()
-            if key == "memory":
-                actual = math.prod(flow.size or ())
-                what = f"{_product(flow)} numbers are kept here"
-            elif key == "params":
-                actual = sum(
-                    math.prod(p.shape)
-                    for r in records
-                    for p in r.parameters
-                    if p.trainable and not p.bias
-                )
-                what = f"the line has {actual:,} weights, biases left out"
-            else:
-                self.reports.add(
-                    error(
-                        "E0504",
-                        f"a line claims {' or '.join(CLAIMS)}, not `{claim.key.text}`",
-                        claim.key.span,
-                    )
-                )
-                continue
-            self._claim(claim, actual, what, env, flow)
-
-    def _claim(self, claim: ast.Claim, actual: int, what: str, env: Env, flow: Flow) -> None:
-        evaluator = self.evaluator(env, flow)
-        value = evaluator.number(claim.value)
-        exact = not (isinstance(claim.value, ast.Number) and _is_rounded(claim.value))
-        if abs(value - actual) > (0 if exact else resolution(claim.value)):
-            self.reports.add(_wrong_claim(claim, claim.value.span, f"{value:,}", what))
-        elif claim.rounded is not None:
-            rounded = evaluator.number(claim.rounded)
-            if abs(rounded - actual) >= max(resolution(claim.rounded), 1):
-                self.reports.add(_wrong_claim(claim, claim.rounded.span, f"{rounded:,}", what))
-
-
-def _wrong_claim(claim: ast.Claim, span: Span, said: str, what: str) -> Diagnostic:
-    return error(
-        "E0504",
-        f"the claim `{claim.key.text}: {said}` is wrong",
-        span,
-        label=what,
-    )
-
-
-def _product(flow: Flow) -> str:
-    size = flow.size or ()
-    text = "*".join(map(str, size))
-    return text if len(size) == 1 else f"{text} = {math.prod(size):,}"
-
-
-def _is_rounded(number: ast.Number) -> bool:
-    return number.text[-1:] in "KMGTB" and number.text[-1:] != ""
-
-
-def resolution(expr: ast.Expr) -> float:
-    """Give how far off a rounded number may be: its last digit, or 1% where that is a zero.
-
-    `3.2M` stands for anything that rounds or is cut to it, `400K` for 401,408 too.
-    """
-    if not isinstance(expr, ast.Number):
-        return 1.0
-    digits = expr.text.rstrip("KMGTiB%").replace("_", "").replace(",", "")
-    _, _, fraction = digits.partition(".")
-    shown = float(digits or 0)
-    unit = expr.value / shown if shown else 1.0
-    last = float(unit) * 10.0 ** -len(fraction)
-    return max(last, abs(expr.value) / 100) if digits.endswith("0") and unit > 1 else last
 
 
 def _is_input(line: ast.Line, env: Env) -> bool:

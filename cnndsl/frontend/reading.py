@@ -32,11 +32,21 @@ def read_source(
     return decode_source(_read_bytes(Path(path), shown, limits), shown, limits=limits)
 
 
+def read_text(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> SourceFile:
+    """Read a text that is no program, under the same limits; raises as `read_source` does."""
+    return decode_text(_read_bytes(Path(path), str(path), limits), str(path), limits=limits)
+
+
 def decode_source(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) -> SourceFile:
     """Make a program's text of bytes; raises `DiagnosticError` E0105, E0611 or E0612."""
     foreign = recognise_bytes(data, name)
     if foreign is not None:
         raise DiagnosticError(foreign)
+    return decode_text(data, name, limits=limits)
+
+
+def decode_text(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) -> SourceFile:
+    """Make text of bytes; raises `DiagnosticError` E0611 or E0612."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:

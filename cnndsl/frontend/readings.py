@@ -11,6 +11,9 @@ from cnndsl.layers.base import Clause, LayerError, LayerKind, SettingValue, Take
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span
 
+MOST_TAPS = 4096
+"""Numbers of a filter that a program may write out."""
+
 
 @dataclass(slots=True)
 class Reading:
@@ -57,6 +60,7 @@ def read_setting(kind: LayerKind, clause: Clause, value: Value, span: Span) -> S
             Takes.WORD: f"one of {', '.join(clause.words)}",
             Takes.SHAPE: "a size in brackets",
             Takes.STREAM: "the name of a stream",
+            Takes.ROWS: "rows of numbers such as [[0, 1], [2, 3]]",
         }[clause.takes]
         helps: tuple[str, ...] = ()
         if isinstance(value, float) and clause.takes in (Takes.COUNT, Takes.WHOLE):
@@ -71,6 +75,21 @@ def read_setting(kind: LayerKind, clause: Clause, value: Value, span: Span) -> S
             )
         )
     return found
+
+
+def wanted(clause: Clause) -> str:
+    """Say what a clause takes, for a message about its lack."""
+    match clause.takes:
+        case Takes.SIZE:
+            return "a size such as 3x3 or a number"
+        case Takes.WORD:
+            return f"one of {', '.join(clause.words)}"
+        case Takes.SHAPE:
+            return "a size in brackets"
+        case Takes.STREAM:
+            return "the name of a stream"
+        case _:
+            return "a number"
 
 
 def serves(clause: Clause, value: Value) -> bool:
@@ -99,6 +118,25 @@ def _converted(clause: Clause, value: Value) -> SettingValue | None:
             return _several(value, (1, 2, 3))
         case Takes.STREAM:
             return show(value) if isinstance(value, str) else None
+        case Takes.ROWS:
+            return _rows(value)
+
+
+def _rows(value: Value) -> str | None:
+    """Write rows of numbers of one length, in brackets; nothing for anything else."""
+    rows = value if isinstance(value, tuple) else ()
+    lengths = {len(row) if isinstance(row, tuple) else 0 for row in rows}
+    if len(lengths) != 1 or 0 in lengths:
+        return None
+    numbers = [n for row in rows if isinstance(row, tuple) for n in row]
+    if any(_number(n) is None for n in numbers) or len(numbers) > MOST_TAPS:
+        return None
+    return f"[{', '.join(_row(row) for row in rows)}]"
+
+
+def _row(row: Value) -> str:
+    assert isinstance(row, tuple)
+    return f"[{', '.join(map(show, row))}]"
 
 
 def _whole(value: Value) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cnndsl.frontend import ast
+from cnndsl.frontend.figures import PLAIN, Counting
 from cnndsl.frontend.records import Source
 from cnndsl.frontend.values import Callee, Value
 from cnndsl.layers.base import Hwc
@@ -114,6 +115,8 @@ class Label:
     """What it names."""
     span: Span
     """Where it was given."""
+    made: tuple[Source, ...] = ()
+    """Every layer of the line it labels; empty where it names a stream alone."""
 
 
 class Scope:
@@ -134,6 +137,7 @@ class Scope:
         self.families: dict[str, dict[Value, Label]] = {}
         self.defaults: dict[str, Reading] = {}
         self.repeated: set[str] = set()
+        self.counting: Counting | None = None
 
     def chain(self) -> Iterator[Scope]:
         """Walk outwards."""
@@ -192,6 +196,10 @@ class Scope:
         """Give the defaults of a kind of layer that hold here, the outermost first."""
         found = [s.defaults[kind] for s in self.chain() if kind in s.defaults]
         return found[::-1]
+
+    def find_counting(self) -> Counting:
+        """Give the conventions by which claims are held here."""
+        return next((s.counting for s in self.chain() if s.counting is not None), PLAIN)
 
     def in_reach(self) -> Mapping[str, Label]:
         """Give every label that can be named here, as it is written."""

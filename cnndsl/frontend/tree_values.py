@@ -77,7 +77,9 @@ SUFFIXES = {
 }
 """What the letters after a number multiply it by; a `B` for bytes may follow them."""
 
-OPERATORS = {"≤": "<=", "≥": ">=", "≠": "!=", "×": "*", "∗": "*", "–": "-", "—": "-", "−": "-"}
+OPERATORS = {
+    "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~=", "×": "*", "∗": "*", "–": "-", "—": "-", "−": "-",
+}  # fmt: skip
 """ASCII form of the operators that slides print otherwise."""
 
 

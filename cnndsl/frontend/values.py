@@ -133,9 +133,20 @@ def same_value(a: Value, b: Value) -> bool:
     """Compare as the language does: numbers by value, true and 1 are different."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
+    if isinstance(a, SizeValue | ShapeValue) and isinstance(b, SizeValue | ShapeValue):
+        return _sides(a) == _sides(b)
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(map(same_value, a, b))
     return bool(a == b)
+
+
+def _sides(value: SizeValue | ShapeValue) -> tuple[int | None, ...]:
+    """The numbers of a size; the 1 of an axis that a vector does not have is left out."""
+    if isinstance(value, SizeValue):
+        sides = value.dims if value.stride is None else (*value.dims, value.stride, None)
+    else:
+        sides = value.size
+    return sides[2:] if sides[:2] == (1, 1) and len(sides) == 3 else sides
 
 
 def show(value: Value) -> str:

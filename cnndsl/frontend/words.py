@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from cnndsl.frontend import ast
 from cnndsl.frontend.heads import FILLERS, LayerHead, find_head
 from cnndsl.frontend.here import Here, no_stream
-from cnndsl.frontend.readings import Reading, read_setting, serves
+from cnndsl.frontend.readings import Reading, read_setting, serves, wanted
 from cnndsl.frontend.strangers import refuse_later, stranger
 from cnndsl.frontend.values import SizeValue, Symbol, Value, kind_of
 from cnndsl.layers.base import Clause, LayerKind, Takes, find_layer
@@ -146,7 +146,7 @@ class WordReader:
             if filler:
                 return False
         if value is None:
-            what = _wanted(clause)
+            what = wanted(clause)
             raise DiagnosticError(
                 error("E0205", f"`{clause.name}` needs {what} behind it", span, label=clause.doc)
             )
@@ -212,10 +212,7 @@ class WordReader:
         for target in targets:
             clause = _place(target, value)
             if clause is not None:
-                if isinstance(value, SizeValue) and value.stride is not None:
-                    self._strided(target, clause, value, span)
-                else:
-                    self._give(target, clause, value, span)
+                self._sized(target, clause, value, span)
                 return
         kind = self.reading.kind
         has = ", ".join(kind.order) or "no values"
@@ -228,6 +225,19 @@ class WordReader:
                 notes=(f"the values of `{kind.name}` are, in order: {has}",),
             )
         )
+
+    def _sized(self, target: Reading, clause: Clause, value: Value, span: Span) -> None:
+        """Give a value that may be `7x7/2`, window and stride, or `5x5x3`, window and depth."""
+        solid = target.kind.clause(target.kind.solid) if target.kind.solid else None
+        if isinstance(value, SizeValue) and solid is not None and clause.takes is Takes.SIZE:
+            depth = value.dims[2] if len(value.dims) == 3 else None
+            if depth is not None:
+                self._give(target, solid, depth, span)
+                value = SizeValue(value.dims[:2], value.stride)
+        if isinstance(value, SizeValue) and value.stride is not None:
+            self._strided(target, clause, value, span)
+        else:
+            self._give(target, clause, value, span)
 
     def _strided(self, target: Reading, clause: Clause, value: SizeValue, span: Span) -> None:
         stride = target.kind.clause("stride")
@@ -259,9 +269,9 @@ class WordReader:
         """Read `skip[i]`, `trunk.conv1`, `shape.c`, `widths[2]`, `reshape [7x7]`."""
         if isinstance(item, ast.Indexed) and isinstance(item.target, ast.Name):
             clause = self.reading.kind.clause(item.target.text)
-            if clause is not None and clause.takes is Takes.SHAPE:
+            if clause is not None and clause.takes in (Takes.SHAPE, Takes.ROWS):
                 self.at += 1
-                self._give(self.reading, clause, self.here.shape(item.index), item.span)
+                self._give(self.reading, clause, self._bracketed(clause, item.index), item.span)
                 return
         if not isinstance(item, ast.Name):
             value = self.here.reference_value(item)
@@ -273,6 +283,14 @@ class WordReader:
             raise stranger(self.here, self.reading, self.items[self.at :])
         self.at += 1
         self.reading.streams.append((self.here.flow(item), item.span))
+
+    def _bracketed(
+        self, clause: Clause, index: tuple[ast.Expr, ...] | ast.ShapeLiteral
+    ) -> Value:
+        """Read `[7x7x30]`, or the rows of `weights [[0, 1], [1, 0]]`."""
+        if clause.takes is Takes.ROWS and not isinstance(index, ast.ShapeLiteral):
+            return tuple(self.here.evaluator.value(row) for row in index)
+        return self.here.shape(index)
 
     def _is_stream(self, name: str) -> bool:
         known = self.here.scope.find_label(name) is not None
@@ -333,10 +351,7 @@ class WordReader:
             value = self.here.shape(expr.items)
         else:
             value = self.here.evaluator.value(expr)
-        if isinstance(value, SizeValue) and value.stride is not None:
-            self._strided(self.reading, clause, value, span)
-        else:
-            self._give(self.reading, clause, value, span)
+        self._sized(self.reading, clause, value, span)
 
     def _give(self, target: Reading, clause: Clause, value: Value, span: Span) -> None:
         if clause.name in target.given:
@@ -361,20 +376,6 @@ def _word_of(here: Here, expr: ast.Expr) -> str:
         value = here.scope.value(expr.text)
         return str(value) if isinstance(value, Symbol) else expr.text
     return ""
-
-
-def _wanted(clause: Clause) -> str:
-    match clause.takes:
-        case Takes.SIZE:
-            return "a size such as 3x3 or a number"
-        case Takes.WORD:
-            return f"one of {', '.join(clause.words)}"
-        case Takes.SHAPE:
-            return "a size in brackets"
-        case Takes.STREAM:
-            return "the name of a stream"
-        case _:
-            return "a number"
 
 
 def _place(target: Reading, value: Value) -> Clause | None:

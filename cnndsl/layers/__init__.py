@@ -8,4 +8,5 @@ from cnndsl.layers import join as join
 from cnndsl.layers import losses as losses
 from cnndsl.layers import norm as norm
 from cnndsl.layers import pool as pool
+from cnndsl.layers import radial as radial
 from cnndsl.layers import shape as shape

@@ -235,6 +235,8 @@ class LayerKind(ABC):
     """Whether a bare CONV after it has twice the filters."""
     draws: ClassVar[bool] = False
     """Whether it needs random numbers in training."""
+    solid: ClassVar[str] = ""
+    """The clause that the third number of a window goes to, 3 of `5x5x3`; empty if it has none."""
     counted: ClassVar[bool] = True
     """Whether the slides count memory for its result; they do not for activations, which may
     overwrite what they read, nor for what only gives another shape."""

@@ -35,6 +35,8 @@ class Takes(Enum):
     """One of a few words, listed in `Clause.words`."""
     SHAPE = auto()
     """A size in brackets, `reshape [7x7x30]`; the value is a tuple of numbers, -1 for `?`."""
+    ROWS = auto()
+    """Rows of numbers, `weights=[[0, -1, 0], [-1, 5, -1], [0, -1, 0]]`; the value is their text."""
     STREAM = auto()
     """The name of a stream; it becomes one more input of the layer."""
 
@@ -193,6 +195,8 @@ def wrong_value(clause: Clause, value: SettingValue) -> str:
             return "" if value in clause.words else f"{show_value(value)}; it is one of: {choices}"
         case Takes.STREAM:
             return "" if isinstance(value, str) else f"{show_value(value)}; it is a stream"
+        case Takes.ROWS:
+            return "" if isinstance(value, str) else f"{show_value(value)}; it is rows of numbers"
 
 
 def show_value(value: SettingValue) -> str:

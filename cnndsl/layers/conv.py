@@ -20,9 +20,16 @@ from cnndsl.layers.base import (
     define_layer,
     show_size,
 )
-from cnndsl.layers.weights import INIT_CLAUSES, initial_bias, initial_weight
-from cnndsl.layers.window import WINDOW_CLAUSES, Slide, check_slide, slide
+from cnndsl.layers.misfit import check_slide
+from cnndsl.layers.weights import (
+    INIT_CLAUSES,
+    initial_bias,
+    initial_weight,
+    written_weight,
+)
+from cnndsl.layers.window import WINDOW_CLAUSES, Slide, slide
 from cnndsl.ops.conv import Conv2dAttrs, conv2d
+from cnndsl.ops.structural import Init
 
 BARE_WINDOW = 3
 """Side of the window when none is written."""
@@ -31,7 +38,7 @@ BARE_FILTERS = 64
 MOST_BARE_FILTERS = 512
 """Where the doubling ends."""
 
-_BORDERS = ("pad", "same", "same_lower", "half", "valid")
+_BORDERS = ("pad", "pad_total", "same", "same_lower", "half", "valid", "fit")
 
 
 class _Convolution(LayerKind):
@@ -52,6 +59,9 @@ class _Convolution(LayerKind):
     ) -> Mapping[str, SettingValue]:
         """Give a 3x3 window, and a border that keeps the size, when no window is written."""
         found: dict[str, SettingValue] = {}
+        if "weights" in given:
+            rows = written_weight(str(given["weights"]))
+            return {"window": (len(rows), len(rows[0])), "nobias": True}
         if "window" not in given:
             found["window"] = (BARE_WINDOW, BARE_WINDOW)
         if (bare or "window" not in given) and not any(given.get(word) for word in _BORDERS):
@@ -72,6 +82,7 @@ class _Convolution(LayerKind):
         """Give places down, places across, filters."""
         window = self.slide(spec, inputs)
         check_slide(window)
+        _check_written(spec)
         return (*window.places, self.filters(spec, inputs))
 
     def formula(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> str:
@@ -83,6 +94,10 @@ class _Convolution(LayerKind):
         filters, groups = self.filters(spec, inputs), self.groups(spec, inputs)
         shape = (filters, inputs[0][-1] // groups, *spec.size("window"))
         taps = shape[2] * shape[3]
+        if "weights" in spec.settings:
+            rows = written_weight(spec.word("weights"))
+            numbers = tuple(number for row in rows for number in row)
+            return (ParameterSpec("weight", shape, Init("table", table=numbers), trainable=False),)
         weight = initial_weight(spec, fan_in=shape[1] * taps, fan_out=filters // groups * taps)
         found = [ParameterSpec("weight", shape, weight)]
         if not spec.flag("nobias"):
@@ -138,6 +153,7 @@ _SHARED_CLAUSES = (
     Clause("untied", Takes.FLAG, doc="a bias of its own at each position",
            names=("bias per position", "untied bias"), group="the bias"),
     *INIT_CLAUSES,
+    Clause("weights", Takes.ROWS, doc="the numbers of every filter, which training leaves alone"),
 )  # fmt: skip
 
 
@@ -161,8 +177,10 @@ class Conv(_Convolution):
         Clause("groups", Takes.COUNT, default=1, doc="groups of channels that see only themselves",
                names=("group",)),
         *_SHARED_CLAUSES[2:],
+        Clause("filter_depth", Takes.COUNT, doc="channels a filter reaches through, as in 5x5x3"),
     )  # fmt: skip
     order = ("filters", "window", "stride")
+    solid = "filter_depth"
 
     def sized(self, digits: str, number: int) -> dict[str, SettingValue]:
         """Read `conv3-64`: a 3x3 window, 64 filters; `conv-64`: 64 filters."""
@@ -200,7 +218,23 @@ class Conv(_Convolution):
                     label=f"{count}/{groups} = {count / groups:.2f}",
                     helps=_divisors(channels, spec.count("filters"), groups),
                 )
+        self._check_depth(spec, channels // groups)
         return super().output(spec, inputs)
+
+
+    def _check_depth(self, spec: LayerSpec, depth: int) -> None:
+        """Refuse filters of `5x5x3` that do not reach through the input; raises E0308."""
+        if "filter_depth" not in spec.settings or spec.count("filter_depth") == depth:
+            return
+        down, across = spec.size("window")
+        written = f"{down}x{across}x{spec.count('filter_depth')}"
+        raise LayerError(
+            "E0308",
+            f"a {written} filter does not reach through an input {depth} deep",
+            at="filter_depth",
+            label="filters always extend the full depth of their input",
+            helps=[f"`{down}x{across}x{depth}`, or `{down}x{across}` for short"],
+        )
 
 
 @define_layer
@@ -237,6 +271,22 @@ class Depthwise(_Convolution):
     def groups(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> int:
         """Give a group to each channel."""
         return inputs[0][-1]
+
+
+def _check_written(spec: LayerSpec) -> None:
+    """Refuse a window that is not that of the written filter; raises E0206."""
+    if "weights" not in spec.settings:
+        return
+    rows = written_weight(spec.word("weights"))
+    if spec.size("window") != (len(rows), len(rows[0])):
+        down, across = spec.size("window")
+        raise LayerError(
+            "E0206",
+            f"the written filter is {len(rows)}x{len(rows[0])} and the window {down}x{across}",
+            at="window",
+            also={"weights": ""},
+            helps=["leave the window out: it is that of the filter"],
+        )
 
 
 def image(kind: str, size: Hwc) -> tuple[int, int, int]:

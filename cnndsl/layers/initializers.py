@@ -70,6 +70,13 @@ def ones(init: Init, draw: Draw) -> Array:
     return np.ones(draw.shape, dtype=np.float64)
 
 
+@INITIALIZERS.named("table")
+def table(init: Init, draw: Draw) -> Array:
+    """Give the numbers of `table` in the last axes, over and over in the others."""
+    numbers = np.array(init.table, dtype=np.float64)
+    return np.resize(numbers, draw.shape)
+
+
 @INITIALIZERS.named("normal")
 def normal(init: Init, draw: Draw) -> Array:
     """Draw with mean 0 and standard deviation `value`."""

@@ -18,7 +18,8 @@ from cnndsl.layers.base import (
     define_layer,
 )
 from cnndsl.layers.conv import image
-from cnndsl.layers.window import WINDOW_CLAUSES, Slide, check_slide, slide
+from cnndsl.layers.misfit import check_slide
+from cnndsl.layers.window import WINDOW_CLAUSES, Slide, slide
 from cnndsl.ops.pool import (
     AvgPool2dAttrs,
     Pool2dAttrs,

@@ -43,6 +43,16 @@ def initial_weight(spec: LayerSpec, *, fan_in: int, fan_out: int) -> Init:
     return Init(scheme, value, fan_in, fan_out)
 
 
+def written_weight(text: str) -> tuple[tuple[float, ...], ...]:
+    """Read the rows of a filter that a program writes out.
+
+    >>> written_weight("[[1, -1], [0.5, 2]]")
+    ((1.0, -1.0), (0.5, 2.0))
+    """
+    rows = text.strip("[]").split("], [")
+    return tuple(tuple(float(number) for number in row.split(", ")) for row in rows)
+
+
 def initial_bias(spec: LayerSpec) -> Init:
     """Give the start of a bias from the layer's `bias_init`."""
     return Init("constant", spec.number("bias_init"))
@@ -84,7 +94,14 @@ def _fitted(layer: Layer, follower: Layer | None) -> Layer:
 
 
 def _with_scheme(spec: ParameterSpec, scheme: str) -> ParameterSpec:
-    return spec if spec.bias else replace(spec, init=replace(spec.init, scheme=scheme))
+    if _is_said(spec):
+        return spec
+    return replace(spec, init=replace(spec.init, scheme=scheme))
+
+
+def _is_said(spec: ParameterSpec) -> bool:
+    """Tell whether nothing is left to choose: a bias, or numbers that the program writes out."""
+    return spec.bias or bool(spec.init.table)
 
 
 def override_inits(network: Network, word: str, *, spread: float | None = None) -> Network:
@@ -104,7 +121,7 @@ def override_inits(network: Network, word: str, *, spread: float | None = None) 
         if layer.spec.settings.get("init") != AUTO:
             return layer
         parameters = tuple(
-            p if p.bias else replace(p, init=replace(p.init, scheme=scheme, value=value))
+            p if _is_said(p) else replace(p, init=replace(p.init, scheme=scheme, value=value))
             for p in layer.parameters
         )
         return replace(layer, parameters=parameters)

@@ -38,6 +38,8 @@ class Init(Attrs):
     """Inputs that one output sums over."""
     fan_out: int = 1
     """Outputs that one input reaches."""
+    table: tuple[float, ...] = ()
+    """The numbers of scheme "table": the last axes of the array; the others repeat them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ CODES: dict[str, str] = {
     "E0923": "a place outside a layer's result",
     "E0924": "an image size that the network never has",
     "E0925": "a family of which nothing fits",
+    "E0930": "a listing that cannot be imported",
     # --- N notes
     "N0001": "free repetition counts",
     "N0002": "a free repetition count without a name",

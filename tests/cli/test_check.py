@@ -138,3 +138,23 @@ def test_whatever_is_given_is_judged(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(10, 20))
 def test_whatever_is_given_is_judged_a_thousand_times(seed: int) -> None:
     fuzz(100, seed)
+
+
+def test_fixes_are_made_until_there_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.cnn"
+    path.write_text("input [7x7x3]\nconv 10 3x3 stride 3 -> rleu\nmaxpol 2x2 floor\nfc 10\n")
+    result = run("check", "--fix", str(path))
+    assert result.code == 0
+    assert path.read_text() == (
+        "input [7x7x3]\nconv 10 3x3 stride 2 -> relu\nmaxpool 2x2 floor\nfc 10\n"
+    )
+    assert f"{path}:2:25: write `relu`" in result.err
+
+
+def test_what_has_no_fix_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.cnn"
+    path.write_text("input [28x28x192]\n(conv 64 1x1 | conv 96 1x1) -> relu\n")
+    before = path.read_text()
+    assert run("check", "--fix", str(path)).code == 1
+    assert path.read_text() == before
+    assert run("check", "--fix", "-").code == 2

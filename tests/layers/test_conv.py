@@ -174,3 +174,42 @@ def test_the_odd_pixel_of_same_lies_below_and_right_that_of_same_lower_above_and
     )
     np.testing.assert_array_equal(upper, [[4, 4, 2], [4, 4, 2], [2, 2, 1]])
     np.testing.assert_array_equal(lower, upper[::-1, ::-1])
+
+
+def test_a_written_filter_runs_and_is_not_trained(bench: Bench) -> None:
+    given: dict[str, SettingValue] = {"filters": 1, "weights": "[[0, 1], [2, 3]]"}
+    made = bench.emit("conv", given, (3, 3, 1), dtype=DType.F64)
+    image = np.broadcast_to(np.arange(9.0).reshape(1, 1, 3, 3), (3, 1, 3, 3))
+    expected = np.broadcast_to(np.array([[19.0, 25.0], [37.0, 43.0]]), (3, 1, 2, 2))
+    np.testing.assert_array_equal(made.run(image), expected)
+    spec = bench.spec("conv", given)
+    (weight,) = spec.kind.parameters(spec, [(3, 3, 1)])
+    assert not weight.trainable
+
+
+def test_a_written_filter_has_its_own_window(bench: Bench) -> None:
+    spec = bench.spec("conv", {"filters": 1, "weights": "[[1, -1]]", "window": (3, 3)})
+    with pytest.raises(LayerError, match="the written filter is 1x2 and the window 3x3"):
+        spec.kind.output(spec, [(5, 5, 1)])
+
+
+def test_filters_reach_through_the_whole_input(bench: Bench) -> None:
+    given: dict[str, SettingValue] = {"filters": 6, "window": (5, 5), "filter_depth": 3}
+    assert bench.output("conv", given, (32, 32, 3)) == (28, 28, 6)
+    with pytest.raises(LayerError, match="a 5x5x3 filter does not reach through an input 4 deep"):
+        bench.output("conv", given, (32, 32, 4))
+
+
+@pytest.mark.parametrize(("side", "pads"), [(7, 2), (33, 2), (227, 2)])
+def test_whatever_fits(bench: Bench, side: int, pads: int) -> None:
+    given: dict[str, SettingValue] = {"filters": 1, "window": (5, 5), "stride": (2, 2)}
+    fitted = bench.output("conv", {**given, "fit": True}, (side, side, 1))
+    assert fitted == bench.output("conv", {**given, "pad": pads}, (side, side, 1))
+
+
+def test_nothing_symmetric_fits_an_even_side(bench: Bench) -> None:
+    given: dict[str, SettingValue] = {"filters": 1, "window": (5, 5), "stride": (2, 2), "fit": True}
+    with pytest.raises(LayerError) as caught:
+        bench.output("conv", given, (32, 32, 1))
+    assert caught.value.label == "32 - 5 + 2P is never a multiple of 2"
+    assert caught.value.helps[0] == "`half floor` pads 2 and gives 16"

@@ -57,10 +57,16 @@ def test_constant_schemes(scheme: str, number: float) -> None:
     np.testing.assert_array_equal(drawn, np.full((2, 3), number))
 
 
+def test_a_table_stands_in_the_last_axes() -> None:
+    drawn = initial_value("w", Init("table", table=(0.0, 1.0, 2.0, 3.0)), (3, 2, 2, 2), seed=0)
+    for filter_ in drawn.reshape(6, 2, 2):
+        np.testing.assert_array_equal(filter_, [[0.0, 1.0], [2.0, 3.0]])
+
+
 def test_every_scheme_is_tested_or_constant() -> None:
     assert set(INITIALIZERS) == {
         "constant", "zeros", "ones", "normal", "uniform", "he_normal", "he_uniform",
-        "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
+        "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform", "table",
     }  # fmt: skip
 
 

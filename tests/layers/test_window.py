@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from cnndsl.layers.clauses import LayerError
-from cnndsl.layers.window import Axis, Padding, Rounding, Slide, check_slide
+from cnndsl.layers.misfit import check_slide
+from cnndsl.layers.window import Axis, Padding, Rounding, Slide
 
 SIZES, WINDOWS, STRIDES, PADS, DILATIONS = (
     range(1, 18), range(1, 8), range(1, 5), range(4), range(1, 4)

@@ -1,0 +1,1 @@
+"""From slides, tables, Keras and PyTorch listings to the text of programs."""
