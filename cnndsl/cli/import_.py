@@ -106,9 +106,7 @@ def slide(
     return Exit.DONE
 
 
-def _listing(
-    file: str, output: Path | None, read: Callable[..., str], *, as_json: bool
-) -> int:
+def _listing(file: str, output: Path | None, read: Callable[..., str], *, as_json: bool) -> int:
     shown = "<stdin>" if file == STANDARD_INPUT else file
     program = read(_text(file), name=shown)
     if as_json:

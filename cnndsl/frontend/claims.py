@@ -45,9 +45,7 @@ class Actual:
 class Claims(Instances):
     """Checks claims."""
 
-    def check_claims(
-        self, line: ast.Line, flow: Flow, env: Env, records: list[Record]
-    ) -> None:
+    def check_claims(self, line: ast.Line, flow: Flow, env: Env, records: list[Record]) -> None:
         """Check every claim of a line that made `records`; reports E0504."""
         counting = env.scope.find_counting()
         for claim in line.claims:
@@ -137,9 +135,7 @@ def _operations(records: list[Record], counting: Counting) -> Actual:
     if not counting.pools:
         return Actual(macs, f"the line takes {macs:,} multiply-adds")
     pools = sum(
-        r.spec.kind.flops(r.spec, r.sizes, r.size)
-        for r in records
-        if r.spec.kind.name in POOLINGS
+        r.spec.kind.flops(r.spec, r.sizes, r.size) for r in records if r.spec.kind.name in POOLINGS
     )
     return Actual(macs + pools, f"the line takes {macs + pools:,} operations, poolings included")
 

@@ -85,9 +85,7 @@ class Endings(Statements):
         node, env = judging.claimed.node, judging.claimed.env
         special = self._special(judging)
         evaluator = self.evaluator(env, judging.claimed.flow, special=special)
-        evaluator = replace(
-            evaluator, measured=self._measurer(judging), counting=judging.counting
-        )
+        evaluator = replace(evaluator, measured=self._measurer(judging), counting=judging.counting)
         if evaluator.truth(node.test):
             return None
         if env.dropped(node.span):
@@ -190,9 +188,7 @@ class Endings(Statements):
         return reports, scope
 
 
-def _labelled(
-    reports: tuple[LayerReport, ...], scope: Scope, name: str
-) -> tuple[LayerReport, ...]:
+def _labelled(reports: tuple[LayerReport, ...], scope: Scope, name: str) -> tuple[LayerReport, ...]:
     """Give the layers of the line that is labelled `name`."""
     label = scope.find_label(name)
     if label is None:
@@ -238,9 +234,7 @@ def _shown(value: Value) -> str:
     return f"{value:,}" if isinstance(value, int) else show(value)
 
 
-def _computed(
-    test: ast.Expr, evaluator: Evaluator, cut: Callable[[Span], str]
-) -> Iterator[str]:
+def _computed(test: ast.Expr, evaluator: Evaluator, cut: Callable[[Span], str]) -> Iterator[str]:
     """Say what the side of a comparison that is no plain number comes to."""
     if not isinstance(test, ast.Compare):
         return

@@ -284,9 +284,7 @@ class WordReader:
         self.at += 1
         self.reading.streams.append((self.here.flow(item), item.span))
 
-    def _bracketed(
-        self, clause: Clause, index: tuple[ast.Expr, ...] | ast.ShapeLiteral
-    ) -> Value:
+    def _bracketed(self, clause: Clause, index: tuple[ast.Expr, ...] | ast.ShapeLiteral) -> Value:
         """Read `[7x7x30]`, or the rows of `weights [[0, 1], [1, 0]]`."""
         if clause.takes is Takes.ROWS and not isinstance(index, ast.ShapeLiteral):
             return tuple(self.here.evaluator.value(row) for row in index)

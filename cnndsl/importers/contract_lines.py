@@ -26,8 +26,10 @@ def read_accepts(reader: Reader, found: re.Match[str]) -> bool:
     return True
 
 
-@rule(r"(?:number of filters|their spatial extent|the stride|the amount of zero padding)"
-      r" ([KFSP])[ ,.]*")
+@rule(
+    r"(?:number of filters|their spatial extent|the stride|the amount of zero padding)"
+    r" ([KFSP])[ ,.]*"
+)
 def read_hyperparameter(reader: Reader, found: re.Match[str]) -> bool:
     """`their spatial extent F,`: a parameter of the layer."""
     if reader.topic != "contract":
@@ -138,15 +140,21 @@ def read_same_padding(reader: Reader, found: re.Match[str]) -> bool:
 
 # ---------------------------------------------------------------- blocks in prose
 
-join(rf"VGG block\s*-?\s* {DIMS} convolutions \(pad \d+\) \(n layers, m channels\)\s*-?\s* "
-     rf"{DIMS} max-pooling \(stride \d+\)")
-join(r"\w+ block a convolutional layer kernel size, stride, and padding are hyper-parameters "
-     rf"followed by \w+ {DIMS} convolutions")
+join(
+    rf"VGG block\s*-?\s* {DIMS} convolutions \(pad \d+\) \(n layers, m channels\)\s*-?\s* "
+    rf"{DIMS} max-pooling \(stride \d+\)"
+)
+join(
+    r"\w+ block a convolutional layer kernel size, stride, and padding are hyper-parameters "
+    rf"followed by \w+ {DIMS} convolutions"
+)
 join(rf"a depthwise convolution and a {DIMS} convolution \(pointwise convolution\)")
 
 
-@rule(rf"(\w+) block\W+({DIMS}) convolutions \(pad (\d+)\) \(n layers, m channels\)\W+"
-      rf"({DIMS}) max-pooling \(stride (\d+)\)")
+@rule(
+    rf"(\w+) block\W+({DIMS}) convolutions \(pad (\d+)\) \(n layers, m channels\)\W+"
+    rf"({DIMS}) max-pooling \(stride (\d+)\)"
+)
 def read_vgg_block(reader: Reader, found: re.Match[str]) -> bool:
     """`VGG block: 3x3 convolutions (pad 1) (n layers, m channels), 2x2 max-pooling (stride 2)`."""
     name, window, pad, pool, stride = found.groups()
@@ -157,8 +165,10 @@ def read_vgg_block(reader: Reader, found: re.Match[str]) -> bool:
     return True
 
 
-@rule(r"(\w+) block a convolutional layer kernel size, stride, and padding are hyper-parameters "
-      rf"followed by (\w+) ({DIMS}) convolutions")
+@rule(
+    r"(\w+) block a convolutional layer kernel size, stride, and padding are hyper-parameters "
+    rf"followed by (\w+) ({DIMS}) convolutions"
+)
 def read_nin_block(reader: Reader, found: re.Match[str]) -> bool:
     """`NiN Block: a convolutional layer .. followed by two 1x1 convolutions`."""
     name, count, window = found.groups()

@@ -50,8 +50,10 @@ def read_row(reader: Reader, found: re.Match[str]) -> bool:
     return True
 
 
-@rule(r"(?:\w+ layer \()?([A-Z][A-Z ]*\d*(?:\.\.\d+)?)\)?: (\d.*?)(?: ?=> ?\[([^\]]+)\](.*))?",
-      case=True)
+@rule(
+    r"(?:\w+ layer \()?([A-Z][A-Z ]*\d*(?:\.\.\d+)?)\)?: (\d.*?)(?: ?=> ?\[([^\]]+)\](.*))?",
+    case=True,
+)
 def read_labelled(reader: Reader, found: re.Match[str]) -> bool:
     """`First layer (CONV1): 96 11x11 filters ..`, `CONV1: 192 5x5 filters .. => [19x19x192]`."""
     label, spec, size, remark = found.groups()

@@ -8,8 +8,10 @@ from cnndsl.importers.rules import DIMS, Reader, join, rule
 
 COUNTS = {"two": 2, "three": 3}
 
-join(rf"the first three paths use convolutional layers with window sizes of {DIMS} ?, {DIMS} ?, "
-     rf"and {DIMS} ?[^.]*\.")
+join(
+    rf"the first three paths use convolutional layers with window sizes of {DIMS} ?, {DIMS} ?, "
+    rf"and {DIMS} ?[^.]*\."
+)
 
 RESIDUAL = """block shortcut(c, stride) {{
   if stride == 1 and shape.c == c {{ id }} else {{ conv(c, 1x1, stride=stride, floor) }}
@@ -27,8 +29,10 @@ STAGES = """repeat i in 0..3 {{
 """Periodically twice the filters at half the size."""
 
 
-@rule(rf"the first three paths use convolutional layers with window sizes of ({DIMS}), ({DIMS}), "
-      rf"and ({DIMS})\b.*")
+@rule(
+    rf"the first three paths use convolutional layers with window sizes of ({DIMS}), ({DIMS}), "
+    rf"and ({DIMS})\b.*"
+)
 def read_paths(reader: Reader, found: re.Match[str]) -> bool:
     """`The first three paths use .. layers with window sizes of 1x1, 3x3, and 5x5 ..`."""
     reader.turn()
@@ -44,8 +48,10 @@ def read_reduction(reader: Reader, found: re.Match[str]) -> bool:
     return reader.topic == "paths"
 
 
-@rule(rf"the fourth path uses a ({DIMS}) maximum pooling layer, followed by a ({DIMS}) "
-      r"convolutional layer .*")
+@rule(
+    rf"the fourth path uses a ({DIMS}) maximum pooling layer, followed by a ({DIMS}) "
+    r"convolutional layer .*"
+)
 def read_fourth_path(reader: Reader, found: re.Match[str]) -> bool:
     """`The fourth path uses a 3x3 maximum pooling layer, followed by a 1x1 convolutional layer`."""
     reader.values |= {"pool": found[1], "projection": found[2]}

@@ -221,7 +221,6 @@ class Conv(_Convolution):
         self._check_depth(spec, channels // groups)
         return super().output(spec, inputs)
 
-
     def _check_depth(self, spec: LayerSpec, depth: int) -> None:
         """Refuse filters of `5x5x3` that do not reach through the input; raises E0308."""
         if "filter_depth" not in spec.settings or spec.count("filter_depth") == depth:

@@ -99,9 +99,7 @@ def test_valid_means_after_padding() -> None:
     image = np.random.default_rng(1).normal(size=(6, 6))
     kernel = "weights=[[1, 2, 0], [0, 1, 0], [3, 0, 1]]"
     padded = run(f"input [6x6x1]; conv(1, {kernel}, pad=2)", image)
-    np.testing.assert_allclose(
-        padded, run(f"input [10x10x1]; conv(1, {kernel})", np.pad(image, 2))
-    )
+    np.testing.assert_allclose(padded, run(f"input [10x10x1]; conv(1, {kernel})", np.pad(image, 2)))
 
 
 def test_keep_and_rate_are_two_names() -> None:
