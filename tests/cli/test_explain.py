@@ -105,4 +105,4 @@ def test_codes_in_any_case_and_as_json() -> None:
 def test_no_such_code() -> None:
     result = run("explain", "E0310x")
     assert result.code == 2
-    assert "there is no code 'E0310x'. Did you mean E0310" in result.err
+    assert "there is no code 'E0310X'. Did you mean E0310" in result.err
