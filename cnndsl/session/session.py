@@ -65,6 +65,9 @@ class Session:
     _steppers: dict[tuple[bool, ...], Executable] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _scorers: dict[int, Executable] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def network(self) -> Network:
@@ -113,13 +116,16 @@ class Session:
         return self._steppers[key]
 
     def scorer(self, batch: int) -> Executable:
-        """Compile the network with its loss, in inference, for `batch` images."""
-        return compile_network(
-            self.network,
-            replace(self.options, batch=batch),
-            loss=self.settings.loss,
-            loss_options=self.settings.loss_options,
-        ).executable
+        """Give the network with its loss, in inference, for `batch` images; compiled once."""
+        if batch not in self._scorers:
+            compiled = compile_network(
+                self.network,
+                replace(self.options, batch=batch),
+                loss=self.settings.loss,
+                loss_options=self.settings.loss_options,
+            )
+            self._scorers[batch] = compiled.executable
+        return self._scorers[batch]
 
     def first_state(self, epoch: int = 0) -> State:
         """Draw the state that training begins with, and read what the program loads."""

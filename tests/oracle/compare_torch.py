@@ -73,6 +73,7 @@ def compared(
     for name, array in ours.items():
         expected = np.asarray(theirs[name])
         assert array.shape == expected.shape, (network, what, name, array.shape, expected.shape)
+        assert np.isfinite(array).all(), (network, what, name)
         scale = max(float(np.abs(expected).max()), np.finfo(np.float64).tiny)
         errors[name] = float(np.abs(array - expected).max()) / scale
     worst = max(errors, key=lambda name: errors[name])

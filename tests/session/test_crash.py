@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 MARK = ".cnndsl-tmp-"
 """Part of the names of files that are being written."""
 
-EPOCHS = 300
+EPOCHS = 1000
 """More than the killed processes of the command line come to see."""
 
 MANY_EPOCHS = PROGRAM.replace("epochs:    3", f"epochs:    {EPOCHS}")
@@ -67,8 +67,8 @@ def checked(folder: RunFolder) -> int:
     """Hold a killed run's folder to being whole; gives the epochs that it kept."""
     _, progress = load_checkpoint(folder)
     assert [row["epoch"] for row in progress.rows] == list(range(1, progress.epoch + 1))
-    # The lines of metrics.jsonl are written last: they may be one epoch behind.
-    assert len(folder.read_metrics()) in (progress.epoch, progress.epoch - 1)
+    # The checkpoint is written last: metrics.jsonl may be one epoch ahead of it, never behind.
+    assert len(folder.read_metrics()) in (progress.epoch, progress.epoch + 1)
     if progress.epoch:
         load_state(folder.best)
     leftovers = [
@@ -135,7 +135,7 @@ def test_kill_9_of_the_command_line_leaves_a_run_that_goes_on_bit_for_bit(tmp_pa
     kept: list[int] = []
     before = 0
     for _ in range(20):
-        kept.append(killed(process, folder, before, rng.uniform(0.0, 0.15)))
+        kept.append(killed(process, folder, before, rng.uniform(0.0, 0.05)))
         before = stamp(folder)
         process = start("train", "--resume", folder.path, cwd=tmp_path)
     kept.append(killed(process, folder, before, 0.0))

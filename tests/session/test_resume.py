@@ -32,13 +32,14 @@ FREEZING = PROGRAM.replace(
 def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole = left_in(begin(tmp_path, session_of()))
     hashes = set()
-    for steps in range(1, 16):
+    instants = (1, 4, 5, 6, 10, 13, 15)  # within epochs of 5 steps, and before and after their ends
+    for steps in instants:
         folder = begin(tmp_path, session_of(), stop_after=steps)
         state = folder.last.read_bytes()
         resume(folder)
         assert left_in(folder) == whole, f"stopped after step {steps}"
         hashes.add(state)
-    assert len(hashes) == 15
+    assert len(hashes) == len(instants)
 
 
 @pytest.mark.parametrize("device", ["cpu", "reference"])
