@@ -229,7 +229,8 @@ def table(record: dict[str, Any]) -> str:
         f"# cnndsl beside its peers on {record['machine']}",
         "",
         f"{record['threads']} threads of {record['processor']}, single precision, medians of "
-        f"{record['rounds']} rounds taken in turn, {record['date']}. "
+        f"{record['rounds']} rounds taken in turn, {record['date']}; {record['load']:.1f} other "
+        "programs wanted a processor when it began. "
         + ", ".join(record["versions"].values())
         + ". Times in ms. Ratio: the best peer's median by ours, above 1 where cnndsl is faster; "
         "fastest: the same of the fastest run of each, which other programs disturb least. "
@@ -301,6 +302,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", default=["infer", "train"], choices=FRAMEWORKS)
     parser.add_argument("--compile", action="store_true", help="torch.compile too; slow to begin")
     parser.add_argument("--memory", action="store_true", help="the peak of processes, too")
+    parser.add_argument("--add", action="store_true", help="keep what was measured of the others")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     return parser.parse_args()
 
@@ -318,10 +320,20 @@ def main() -> None:
         "threads": args.threads,
         "rounds": args.rounds,
         "date": time.strftime("%Y-%m-%d"),
+        "load": os.getloadavg()[0],
         "versions": {},
         "rows": [],
     }
     args.out.mkdir(parents=True, exist_ok=True)
+    kept = args.out / "peers.json"
+    if args.add and kept.exists():
+        old = json.loads(kept.read_text(encoding="utf-8"))
+        record["versions"] = old["versions"]
+        record["rows"] = [
+            row
+            for row in old["rows"]
+            if row["net"] not in args.only or row["kind"] not in args.kinds
+        ]
     for name in args.only:
         net = NETS[name]
         with tempfile.TemporaryDirectory(prefix="cnndsl-peers-") as folder:
@@ -337,6 +349,8 @@ def main() -> None:
                 both.close()
         del both
         gc.collect()
+        order = list(NETS)
+        record["rows"].sort(key=lambda row: order.index(row["net"]))
         write(record, args.out)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cnndsl.backends.cpu.kernel import Phase
 
 FLOPS_PER_NS = 60.0
@@ -10,6 +12,11 @@ BYTES_PER_NS = 12.0
 """What one thread moves, between the cache and memory."""
 NS_PER_THREAD = 8_000.0
 """Work that is worth one more thread: several times what a fence takes."""
+
+LEAST_PROGRAM = 10
+"""Times the work that is worth a thread: what a program must have that is worth any. Workers that
+sleep take far longer to wake than a fence takes, and a run of such a program then waits for them.
+"""
 
 
 def nanoseconds(phase: Phase) -> float:
@@ -28,3 +35,15 @@ def deserved_threads(phase: Phase, most: int) -> int:
     1
     """
     return max(1, min(most, phase.units, int(nanoseconds(phase) / NS_PER_THREAD)))
+
+
+def deserved_crew(phases: Iterable[Phase], most: int) -> int:
+    """Give the number of threads that a program of such phases may use: 1, or `most`.
+
+    >>> deserved_crew([Phase("x", 100, 1e6, 0, False)] * 2, 8)
+    1
+    >>> deserved_crew([Phase("x", 100, 1e6, 0, False)] * 6, 8)
+    8
+    """
+    total = sum(nanoseconds(phase) for phase in phases)
+    return most if total >= LEAST_PROGRAM * NS_PER_THREAD else 1

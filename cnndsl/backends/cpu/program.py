@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cnndsl.backends.cpu import crew_code as layout
 from cnndsl.backends.cpu.compile import Code
-from cnndsl.backends.cpu.cost import deserved_threads
+from cnndsl.backends.cpu.cost import deserved_crew, deserved_threads
 from cnndsl.backends.cpu.kernel import LINE_BYTES, SLACK_BYTES, Memory, Phase
 from cnndsl.ir.graph import Node
 from cnndsl.ops.rules import Array
@@ -132,9 +132,12 @@ class Program:
         """Write the rows of a run, or those that make what is kept."""
         rows: list[list[int]] = []
         bounds = [0]
+        stages = [_stages(launch, packing=packing) for launch in recipe.launches]
+        phases = [phase for stage in stages for together in stage for phase, _ in together]
+        threads = deserved_crew(phases, threads)
         before = 1
-        for launch, arguments in zip(recipe.launches, self._arguments, strict=True):
-            for together in _stages(launch, packing=packing):
+        for stage, arguments in zip(stages, self._arguments, strict=True):
+            for together in stage:
                 crews = [deserved_threads(phase, threads) for phase, _ in together]
                 # Whoever works on any of these must know that what came before is done.
                 fence = max(before, *crews) > 1

@@ -129,3 +129,10 @@ def test_small_work_is_done_alone() -> None:
     large = Phase("large", 100, flops=1e8, nbytes=1e4)
     lumpy = Phase("lumpy", 3, flops=1e8, nbytes=1e4)
     assert [cost.deserved_threads(phase, 8) for phase in (small, large, lumpy)] == [1, 8, 3]
+
+
+def test_a_program_that_is_over_before_workers_wake_is_run_alone() -> None:
+    small = [Phase("small", 100, flops=1e6, nbytes=0)] * 3
+    assert cost.deserved_threads(small[0], 8) > 1
+    assert cost.deserved_crew(small, 8) == 1
+    assert cost.deserved_crew(small * 3, 8) == 8
