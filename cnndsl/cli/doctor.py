@@ -15,7 +15,13 @@ from cnndsl.cli.options import json_option
 REQUIRED = ("click", "lark", "networkx", "numpy", "pillow", "platformdirs", "rich", "safetensors")
 """Distributions that must be there."""
 
-EXTRAS = {"llvmlite": "jit", "cupy": "gpu", "onnx": "onnx", "matplotlib": "plot"}
+EXTRAS = {
+    "llvmlite": "jit",
+    "resvg_py": "draw",
+    "cupy": "gpu",
+    "onnx": "onnx",
+    "matplotlib": "plot",
+}
 """Modules that an extra brings."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cnndsl.cli.explain_layer import Wanted, explain_layer
 from cnndsl.cli.loading import Reading, reading_options
 from cnndsl.cli.options import complete_program, json_option
 
-CODE = re.compile(r"[ENW]\d{4}", re.IGNORECASE)
+CODE = re.compile(r"[ENW]\d{3,}\w*", re.IGNORECASE)
 
 
 @click.command()
@@ -49,22 +50,33 @@ def explain(
     if CODE.fullmatch(what):
         if layer or at or weights or image:
             raise click.UsageError(f"{what} is a code, and has no layers")
-        explain_code(what.upper(), as_json=as_json)
+        explain_code(what, as_json=as_json)
         return
     wanted = Wanted(layer, at, weights, image, invert)
     explain_layer(what, wanted, reading, as_json=as_json)
 
 
 def explain_code(code: str, *, as_json: bool) -> None:
-    """Print what a code stands for; a usage error for one that there is not."""
+    """Print what a code stands for, and its page if there is one.
+
+    Raises a usage error for a code that there is not.
+    """
     from cnndsl.support.codes import CODES
     from cnndsl.support.suggest import nearest
 
-    if code not in CODES:
-        close = nearest(code, CODES)
-        hint = f"; near it: {', '.join(close)}" if close else ""
-        raise click.UsageError(f"there is no code {code}{hint}")
+    if code.upper() not in CODES:
+        close = nearest(code.upper(), CODES)
+        hint = f" Did you mean {', '.join(close)}?" if close else ""
+        raise click.UsageError(f"there is no code {code!r}.{hint}")
+    title = CODES[code.upper()]
+    page_of = getattr(importlib.import_module("cnndsl.support.pages"), "page_of", None)
+    page = page_of(code) if page_of is not None else None
     if as_json:
-        emit_json({"code": code, "title": CODES[code]})
+        parts = ("cause", "example", "fix") if page is not None else ()
+        emit_json(
+            {"code": code.upper(), "title": title, **{part: getattr(page, part) for part in parts}}
+        )
+    elif page is not None:
+        click.echo(page.text(), nl=False)
     else:
-        click.echo(f"{code}: {CODES[code]}")
+        click.echo(f"{code.upper()}: {title}")

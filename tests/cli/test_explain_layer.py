@@ -75,7 +75,7 @@ def test_codes() -> None:
     assert "E0301" in run("explain", "E0301").out
     result = run("explain", "E0399")
     assert result.code == 2
-    assert "E0309" in result.err
+    assert "there is no code 'E0399'. Did you mean E0309" in result.err
 
 
 def test_complaints(trained: tuple[str, str, str]) -> None:
