@@ -32,12 +32,12 @@ PAINTS: Mapping[str, Paint] = {
     "input": END,
     "output": END,
     "block": BLOCK,
-    "fc": DENSE,
+    **dict.fromkeys(("fc", "rbf"), DENSE),
     **dict.fromkeys(("conv", "depthwise", "upconv"), CONVOLUTION),
     **dict.fromkeys(("maxpool", "avgpool", "gap", "gmp"), POOLING),
     **dict.fromkeys(("bn", "lrn"), NORMALISATION),
     **dict.fromkeys(("add", "concat", "multiply"), JOIN),
-    **dict.fromkeys(("flatten", "reshape", "pad", "crop", "id", "dropout"), SHAPE),
+    **dict.fromkeys(("flatten", "reshape", "pad", "crop", "shuffle", "id", "dropout"), SHAPE),
 }
 """By the canonical word of a kind; the rest are activations."""
 

@@ -32,7 +32,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Give the width of a text in pixels, for a font of `size` pixels.
 
     >>> round(text_width("conv 64 3x3", 10))
-    65
+    62
     """
     table = BOLD if bold else REGULAR
     units = sum(table[ord(c) - 32] if 32 <= ord(c) < 127 else WIDEST for c in text)

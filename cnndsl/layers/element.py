@@ -140,6 +140,14 @@ def _fc(seen: Seen, at: Place) -> Element:
     return Element(at, steps[-1].value, tuple(steps), (plane,))
 
 
+def _radial(seen: Seen, at: Place) -> Element:
+    (neuron,) = at
+    values, point = seen.inputs[0].ravel(), seen.parameters["weight"][neuron]
+    value = math.fsum((values - point) ** 2)
+    plane = Plane("differences to the point", values - point)
+    return Element(at, value, (Step(f"sum of {_counted(values.size, 'square')}", value),), (plane,))
+
+
 def _bn(seen: Seen, at: Place) -> Element:
     mean, variance, scale, shift = (
         float(seen.parameters[name][at[-1]]) for name in ("mean", "variance", "scale", "shift")
@@ -328,6 +336,7 @@ WORKERS: Mapping[str, Callable[[Seen, Place], Element]] = {
     "conv": _conv,
     "depthwise": _conv,
     "fc": _fc,
+    "rbf": _radial,
     "bn": _bn,
     "lrn": _lrn,
     "maxpool": _pool,

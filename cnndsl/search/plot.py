@@ -10,7 +10,7 @@ from cnndsl.search.trial import Trial, front
 
 WIDTH, HEIGHT = 640.0, 420.0
 """Of the picture."""
-LEFT, RIGHT, TOP, BOTTOM = 64.0, 24.0, 40.0, 52.0
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 28.0, 64.0, 52.0
 """Margins."""
 BEST, OTHER = "#2f6ea5", "#a9c9e6"
 """Colours of those that no other beats, and of the rest."""
@@ -48,7 +48,7 @@ def plot(trials: Sequence[Trial], *, title: str) -> str:
         canvas.path(move(LEFT, y) + straight(WIDTH - RIGHT, y), stroke="#e4e8ec")
         canvas.text(LEFT - 8, y + 3.5, f"{10 * tenth} %", size=10, fill=QUIET, anchor="end")
     canvas.text(WIDTH / 2, HEIGHT - 14, "parameters", size=11)
-    canvas.text(LEFT - 8, TOP - 8, "validation accuracy", size=11, anchor="start")
+    canvas.text(16, TOP - 20, "validation accuracy", size=11, anchor="start")
     best = front(shown)
     line = sorted(place(t.params, t.accuracy or 0.0) for t in shown if t.number in best)
     canvas.path(

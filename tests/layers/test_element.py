@@ -46,6 +46,10 @@ PROGRAMS = {
     "dropout": "dropout 0.5",
     "score": "gap - softmax",
 }
+# Kinds that not every build of the layers has.
+PROGRAMS |= {
+    kind: text for kind, text in {"shuffle": "shuffle 2", "rbf": "rbf 3"}.items() if kind in LAYERS
+}
 
 
 def worked(seen: Seen, at: tuple[int, ...]) -> Element:
