@@ -207,9 +207,15 @@ class Model:
         return FitResult(tuple(progress.rows), progress.best_epoch, test)
 
     def _adopt(self, session: Session, state: State) -> None:
-        """Take weights, and the network that belongs to them, from a session."""
+        """Take weights, and the network and data that belong to them, from a session.
+
+        How the session was trained (epochs, rate, a limit on images, ...) is not kept: it says
+        nothing about what is measured or predicted next.
+        """
         self._elaboration = session.elaboration
-        self.choices = session.choices
+        chosen = session.choices
+        kept = {name: getattr(chosen, name) for name in ("data", "data_dir", "device", "dtype")}
+        self.choices = replace(self.choices, **kept)
         self._scorers.clear()
         self.state = weights_of(self._scorer(1, session.choices.dtype), state)
 
