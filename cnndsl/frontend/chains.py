@@ -42,8 +42,8 @@ class Chains(Layering):
         `CONV2..12: 192 3x3 filters, relu` is the whole chain eleven times.
         """
         if name is not None and len(name.names) > 1:
-            for label in name.names:
-                flow = self.run_chain(chain, env, flow, replace_name(name, label))
+            for one in name.names:
+                flow = self.run_chain(chain, env, flow, replace_name(name, one))
             return flow
         before: ast.Part | None = None
         for index, (part, joint) in enumerate(self._joined(chain, env, name)):

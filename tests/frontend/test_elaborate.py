@@ -117,7 +117,7 @@ def test_a_range_of_labels_makes_as_many_layers() -> None:
 
 @pytest.mark.parametrize("joint", [", relu", " - relu", " relu"])
 def test_a_range_of_labels_repeats_its_whole_line(joint: str) -> None:
-    network = built(f"input [8x8x4]\nC2..4: 4 3x3 filters, pad 1{joint} => [8x8x4]\nfc 2").network
+    network = built(f"input [8x8x4]\nC2..4: conv 4 3x3 pad 1{joint} => [8x8x4]\nfc 2").network
     assert names(network) == ["C2", "relu1", "C3", "relu2", "C4", "relu3", "fc1"]
     assert network["C3"].inputs == ("relu1",)
     assert network["fc1"].inputs == ("relu3",)
