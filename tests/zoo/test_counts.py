@@ -18,7 +18,7 @@ from tests.zoo.networks import LIGHT, ZOO, feeds
 from tests.zoo.readme import README, network_of, readme
 from tests.zoo.variants import VARIANTS, Variant
 
-RATE = 1e-3
+RATE = 1e-4
 
 MACS = {
     ("alexnet", "1"): 1_135_256_096,
