@@ -38,7 +38,14 @@ class Chains(Layering):
     """Elaborates chains."""
 
     def run_chain(self, chain: ast.Chain, env: Env, flow: Flow, name: Name | None = None) -> Flow:
-        """Elaborate a chain; `name` is the label of its line."""
+        """Elaborate a chain; `name` is the label of its line.
+
+        `CONV2..12: 192 3x3 filters, relu` is the whole chain eleven times.
+        """
+        if name is not None and len(name.names) > 1:
+            for one in name.names:
+                flow = self.run_chain(chain, env, flow, replace_name(name, one))
+            return flow
         before: ast.Part | None = None
         for index, (part, joint) in enumerate(self._joined(chain, env, name)):
             label = name if index == 0 else None
@@ -187,11 +194,6 @@ class Chains(Layering):
     ) -> Flow:
         match element:
             case ast.Words():
-                if name is not None and len(name.names) > 1:
-                    for label in name.names:
-                        one = replace_name(name, label)
-                        flow = self._run_words(element, env, flow, one, before)
-                    return flow
                 return self._run_words(element, env, flow, name, before)
             case ast.Parallel():
                 return self._run_parallel(element, env, flow, name)

@@ -115,6 +115,14 @@ def test_a_range_of_labels_makes_as_many_layers() -> None:
     assert names(network) == ["CONV2", "CONV3", "CONV4", "CONV5", "fc1"]
 
 
+@pytest.mark.parametrize("joint", [", relu", " - relu", " relu"])
+def test_a_range_of_labels_repeats_its_whole_line(joint: str) -> None:
+    network = built(f"input [8x8x4]\nC2..4: conv 4 3x3 pad 1{joint} => [8x8x4]\nfc 2").network
+    assert names(network) == ["C2", "relu1", "C3", "relu2", "C4", "relu3", "fc1"]
+    assert network["C3"].inputs == ("relu1",)
+    assert network["fc1"].inputs == ("relu3",)
+
+
 def test_kinds_that_end_in_a_digit_keep_it_apart() -> None:
     assert names(built("input [8x8x4]\nrelu6 - relu6").network) == ["relu6_1", "relu6_2"]
 
