@@ -145,7 +145,7 @@ class Session:
         observe: Callable[[Event], None] = lambda event: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Trainer:
-        """Make the trainer of this session, from its first state or from `state` on.
+        """Make the trainer, which begins with the first state or goes on from `state`.
 
         A `state` that goes with `progress` is a checkpoint's; one without replaces drawn weights.
         """
