@@ -15,6 +15,7 @@ from cnndsl.frontend.estimate import Estimate
 from cnndsl.frontend.explain import counted
 from cnndsl.frontend.imports import Loader
 from cnndsl.frontend.instances import declares_input
+from cnndsl.frontend.memory import warn_of_memory
 from cnndsl.frontend.read_sections import SectionReader
 from cnndsl.frontend.records import Entry, Frame, NetworkBuilder, Source
 from cnndsl.frontend.scope import BROKEN, NOTHING, FileDef, Flow, NetDef, Scope, Stream
@@ -89,6 +90,9 @@ class Elaborator(Endings):
             self.reports.add(self._no_network())
         if self.reports.errors or network is None:
             raise DiagnosticError(*self.reports.errors, sources=self.sources)
+        warning = warn_of_memory(network, self.limits)
+        if warning is not None:
+            self.reports.add(warning)
         return Elaboration(
             self.program,
             network,
