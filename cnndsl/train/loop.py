@@ -284,8 +284,9 @@ class Trainer:
         if improved:
             metadata = {**self._options.metadata, "metrics": str(self.progress.best)}
             save_state(self._folder.best, weights_only(state), metadata)
-        self.save()
+        # The checkpoint comes last: whatever a crash leaves out before it is done again after it.
         self._folder.write_metrics(self.progress.rows)
+        self.save()
 
     def save(self) -> None:
         """Save everything that `--resume` needs, if the run has a folder."""

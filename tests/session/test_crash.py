@@ -67,8 +67,8 @@ def checked(folder: RunFolder) -> int:
     """Hold a killed run's folder to being whole; gives the epochs that it kept."""
     _, progress = load_checkpoint(folder)
     assert [row["epoch"] for row in progress.rows] == list(range(1, progress.epoch + 1))
-    # The lines of metrics.jsonl are written last: they may be one epoch behind.
-    assert len(folder.read_metrics()) in (progress.epoch, progress.epoch - 1)
+    # The checkpoint is written last: metrics.jsonl may be one epoch ahead of it, never behind.
+    assert len(folder.read_metrics()) in (progress.epoch, progress.epoch + 1)
     if progress.epoch:
         load_state(folder.best)
     leftovers = [
