@@ -12,12 +12,12 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import Here
 from cnndsl.frontend.places import Place
-from cnndsl.frontend.records import Frame, TooLargeError
+from cnndsl.frontend.records import Frame, TooLargeError, too_long
 from cnndsl.frontend.scope import BROKEN, Flow, HeldError, LaterError, NetDef, Scope, Stream
 from cnndsl.frontend.values import Callee, ShapeValue, Value
 from cnndsl.layers.base import SettingValue
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, Label, Severity, error
-from cnndsl.support.limits import Limits
+from cnndsl.support.limits import Limits, Watch
 from cnndsl.support.source import SourceFile, Span
 
 
@@ -202,6 +202,7 @@ class Core(ABC):
         self.sources: dict[str, SourceFile] = {}
         self.steps = 0
         self.exploring = False
+        self.watch = Watch(limits)
         self.missing: list[tuple[str, str, Span]] = []
         self.shared: dict[NetDef, Frame] = {}
         self.visits: list[Visit] = []
@@ -324,6 +325,8 @@ class Core(ABC):
     def step(self, env: Env, span: Span) -> None:
         """Count one element; raises `TooLargeError` when there are far more than layers allowed."""
         self.steps += 1
+        if self.watch.is_over:
+            raise TooLargeError(too_long(self.limits, "building", span))
         if self.reports.count >= self.limits.messages:
             raise TooLargeError(*self.reports.errors)
         if self.steps > 4 * self.limits.max_layers:

@@ -16,6 +16,7 @@ from cnndsl.frontend.estimate import Estimate
 from cnndsl.frontend.explain import counted
 from cnndsl.frontend.imports import Loader
 from cnndsl.frontend.instances import declares_input
+from cnndsl.frontend.memory import warn_of_memory
 from cnndsl.frontend.places import Place
 from cnndsl.frontend.read_sections import SectionReader
 from cnndsl.frontend.records import Entry, Frame, NetworkBuilder, Source
@@ -105,6 +106,9 @@ class Elaborator(Endings):
             self.reports.add(self._no_network())
         if self.reports.errors or network is None:
             raise DiagnosticError(*self.reports.errors, sources=self.sources)
+        warning = warn_of_memory(network, self.limits)
+        if warning is not None:
+            self.reports.add(warning)
         return Elaboration(
             self.program,
             network,

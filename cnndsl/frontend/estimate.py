@@ -1,102 +1,257 @@
-"""How many layers a program makes at least, counted before anything is unrolled."""
+"""How many layers a program makes at least, counted before anything is unrolled.
+
+Counts, conditions and arguments that are constants are worked out; what only the elaboration can
+know counts as little as it may. Every definition is counted once for each way in which it is used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import string
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from cnndsl.frontend import ast
+from cnndsl.frontend.evaluate import Evaluator
+from cnndsl.frontend.heads import SECTIONS
+from cnndsl.frontend.here import text_of
 from cnndsl.frontend.records import too_many_layers
+from cnndsl.frontend.scope import HeldError
+from cnndsl.frontend.values import RangeValue, Value
 from cnndsl.layers.base import find_layer
+from cnndsl.support.diagnostics import DiagnosticError
 from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
 
 Definition = ast.Block | ast.Net
 
+STEPS = 4
+"""Steps of the elaboration that a program may take for each layer it may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What something unrolls to."""
+
+    layers: int = 0
+    """Layers."""
+    steps: int = 0
+    """Statements and elements."""
+
+    def plus(self, other: Cost) -> Cost:
+        """Add what follows."""
+        return Cost(self.layers + other.layers, self.steps + other.steps)
+
+    def times(self, turns: int) -> Cost:
+        """Repeat."""
+        return Cost(self.layers * turns, max(self.steps, 1) * turns)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What names mean at a place."""
+
+    definitions: Mapping[str, Definition] = field(default_factory=dict)
+    """Blocks and nets."""
+    constants: Mapping[str, Value] = field(default_factory=dict)
+    """Values that nothing from outside can change."""
+
+    def value(self, name: str) -> Value | None:
+        """Give a constant, or nothing."""
+        return self.constants.get(name)
+
+    def known(self) -> Collection[str]:
+        """Give the names of constants."""
+        return self.constants.keys()
+
 
 class Estimate:
-    """Counts layers from below: literal repetitions count, conditions and unknown counts do not."""
+    """Counts layers from below."""
 
     def __init__(self, limits: Limits) -> None:
         """Count against `limits.max_layers`."""
         self.limits = limits
-        self.known: dict[int, int] = {}
+        self.costs: dict[tuple[int, str], Cost] = {}
         self.largest: dict[str, str] = {}
         self.way: list[str] = []
 
     def check(self, statements: Sequence[ast.Statement]) -> None:
         """Raise `TooLargeError` E0602 if the statements make too many layers."""
-        self._statements(statements, {})
+        self._statements(statements, Known())
 
-    def _statements(
-        self, statements: Sequence[ast.Statement], outer: Mapping[str, Definition]
-    ) -> int:
+    # -------------------------------------------------------------- statements
+
+    def _statements(self, statements: Sequence[ast.Statement], outer: Known) -> Cost:
         own = {s.name.text: s for s in statements if isinstance(s, ast.Block | ast.Net)}
-        names = {**outer, **own}
-        total = 0
+        known = replace(outer, definitions={**outer.definitions, **own})
+        total = Cost()
         for statement in statements:
             match statement:
-                case ast.Line(chain=chain):
-                    total += self._chain(chain, names)
-                case ast.Repeat(body=body):
-                    inner = self._statements(body.statements, names)
-                    total += self._times(inner, _turns(statement.range), statement.range.span)
+                case ast.Let(name=name, value=expr):
+                    value = self._value(expr, known)
+                    if value is not None:
+                        known = replace(known, constants={**known.constants, name.text: value})
+                    total = total.plus(Cost(0, 1))
+                case ast.Param(bindings=bindings):
+                    known = _without(known, [b.name.text for b in bindings])
+                case ast.Line():
+                    total = total.plus(self._line(statement, known))
+                case ast.Repeat():
+                    total = total.plus(self._repeat(statement, known))
+                case ast.If():
+                    total = total.plus(self._if(statement, known))
             self._refuse(total, statement.span)
         return total
 
-    def _chain(self, chain: ast.Chain, names: Mapping[str, Definition]) -> int:
-        total = 0
+    def _line(self, line: ast.Line, known: Known) -> Cost:
+        cost = self._chain(line.chain, known)
+        first = line.label.items[0] if line.label is not None else None
+        if isinstance(first, ast.Through) and isinstance(first.stop, ast.Number):
+            digits = text_of(first.start).lstrip(f"{string.ascii_letters}_")
+            turns = int(first.stop.value) - int(digits) + 1 if digits.isdigit() else 1
+            return self._times(Cost(max(cost.layers, 1), cost.steps), turns, first.span)
+        return cost
+
+    def _repeat(self, statement: ast.Repeat, known: Known) -> Cost:
+        hidden = [statement.variable.text] if statement.variable is not None else []
+        inner = self._statements(statement.body.statements, _without(known, hidden))
+        return self._times(inner, self._turns(statement.range, known), statement.range.span)
+
+    def _if(self, statement: ast.If, known: Known) -> Cost:
+        branch: ast.Body | ast.If | None = statement
+        while isinstance(branch, ast.If):
+            test = self._value(branch.test, known)
+            if not isinstance(test, bool):
+                return Cost()
+            branch = branch.then if test else branch.other
+        return Cost() if branch is None else self._statements(branch.statements, known)
+
+    # -------------------------------------------------------------- chains
+
+    def _chain(self, chain: ast.Chain, known: Known) -> Cost:
+        total = Cost()
         for part in chain.parts:
-            if any(isinstance(p, ast.Maybe | ast.When) for p in part.postfixes):
-                continue
-            count = self._element(part.element, names)
-            for postfix in part.postfixes:
-                if isinstance(postfix, ast.Times):
-                    count = self._times(count, _turns(postfix.count), postfix.span)
-            total += count
+            total = total.plus(self._part(part, known))
             self._refuse(total, part.span)
         return total
 
-    def _element(self, element: ast.Element, names: Mapping[str, Definition]) -> int:
+    def _part(self, part: ast.Part, known: Known) -> Cost:
+        cost = self._element(part.element, known).plus(Cost(0, 1))
+        for postfix in part.postfixes:
+            if isinstance(postfix, ast.Times):
+                cost = self._times(cost, self._turns(postfix.count, known), postfix.span)
+            elif isinstance(postfix, ast.When) and self._value(postfix.test, known) is not True:
+                return Cost()
+        return cost
+
+    def _element(self, element: ast.Element, known: Known) -> Cost:
         match element:
             case ast.Bracket(chain=chain):
-                return self._chain(chain, names)
+                return self._chain(chain, known)
             case ast.Parallel(branches=branches):
-                return sum(self._chain(b.chain, names) for b in branches)
+                total = Cost()
+                for branch in branches:
+                    total = total.plus(self._chain(branch.chain, known))
+                return total
+            case ast.Section(words=words, body=body):
+                first = words.items[0]
+                if isinstance(first, ast.Name) and first.text.casefold() not in SECTIONS:
+                    return self._statements(body.statements, known)
             case ast.Words(items=items):
-                return self._words(items[0], names)
-        return 0
+                return self._words(items[0], known)
+        return Cost()
 
-    def _words(self, first: ast.Word, names: Mapping[str, Definition]) -> int:
+    def _words(self, first: ast.Word, known: Known) -> Cost:
         target = first.target if isinstance(first, ast.Call) else first
         if isinstance(target, ast.Sized):
-            return 1
+            return Cost(1)
         if not isinstance(target, ast.Name):
-            return 0
-        definition = names.get(target.text)
+            return Cost()
+        definition = known.definitions.get(target.text)
         if definition is None:
-            return int(find_layer([target.text]) is not None and target.text.casefold() != "id")
+            is_layer = find_layer([target.text]) is not None and target.text.casefold() != "id"
+            return Cost(int(is_layer))
         if target.text in self.way:
-            return 0
-        if id(definition) not in self.known:
+            return Cost()
+        arguments = first.arguments if isinstance(first, ast.Call) else ()
+        inner = self._arguments(definition, arguments, known)
+        names = [f.name.text for f in definition.formals]
+        key = id(definition), repr([
+            inner.constants.get(n) if n in inner.constants else id(inner.definitions.get(n))
+            for n in names
+        ])  # fmt: skip
+        if key not in self.costs:
             self.way.append(target.text)
-            hidden = {f.name.text for f in definition.formals}
-            inner = {name: d for name, d in names.items() if name not in hidden}
-            self.known[id(definition)] = self._statements(definition.body.statements, inner)
+            self.costs[key] = self._statements(definition.body.statements, inner)
             self.way.pop()
-            if self.way and self.known[id(definition)] > 1:
+            if self.way and self.costs[key].layers > 1:
                 self.largest[self.way[-1]] = target.text
-        return self.known[id(definition)]
+        return self.costs[key]
 
-    def _times(self, count: int, turns: int, span: Span) -> int:
+    def _arguments(
+        self, definition: Definition, arguments: Sequence[ast.Argument], known: Known
+    ) -> Known:
+        """Give what names mean in a definition that is used with these arguments."""
+        formals = [f.name.text for f in definition.formals]
+        inner = _without(known, formals)
+        constants, definitions = dict(inner.constants), dict(inner.definitions)
+        said = {f.name.text: f.default for f in definition.formals if f.default is not None}
+        for at, argument in enumerate(arguments):
+            if argument.name is not None:
+                said[argument.name.text] = argument.value
+            elif at < len(formals):
+                said[formals[at]] = argument.value
+        for name, expr in said.items():
+            value = self._value(expr, known)
+            if value is not None:
+                constants[name] = value
+            elif isinstance(expr, ast.Name) and expr.text in known.definitions:
+                definitions[name] = known.definitions[expr.text]
+        return Known(definitions, constants)
+
+    # -------------------------------------------------------------- numbers
+
+    def _value(self, expr: ast.Expr, known: Known) -> Value | None:
+        """Work out a constant; nothing if something else than constants is needed."""
+        try:
+            return Evaluator(known, limits=self.limits).value(expr)
+        except (DiagnosticError, HeldError):
+            return None
+
+    def _turns(self, count: ast.Expr | ast.CountRange, known: Known) -> int:
+        """Give a constant number of turns; 1 for anything else."""
+        if isinstance(count, ast.CountRange):
+            return count.start
+        if isinstance(count, ast.Number) and isinstance(count.value, int):
+            return count.value
+        if isinstance(count, ast.Interval) and isinstance(count.stop, ast.Number):
+            start = self._value(count.start, known)
+            if isinstance(start, int) and count.step is None:
+                return max(0, int(count.stop.value) - start + 1)
+        value = self._value(count, known)
+        if isinstance(value, bool):
+            return 1
+        if isinstance(value, int):
+            return max(0, value)
+        if isinstance(value, RangeValue) and value.is_whole:
+            return len(value)
+        return len(value) if isinstance(value, tuple) else 1
+
+    def _times(self, cost: Cost, turns: int, span: Span) -> Cost:
+        count = cost.layers
         if count * turns > self.limits.max_layers:
             layers = f"{count:,} layer" if count == 1 else f"{count:,} layers"
             raise too_many_layers(
                 count * turns, self.limits, span, label=f"{layers}, {turns:,} times"
             )
-        return count * turns
+        repeated = cost.times(turns)
+        if repeated.steps > STEPS * self.limits.max_layers:
+            raise too_many_layers(
+                self.limits.max_layers, self.limits, span, label=f"{turns:,} times", steps=True
+            )
+        return repeated
 
-    def _refuse(self, total: int, span: Span) -> None:
-        if total > self.limits.max_layers:
+    def _refuse(self, total: Cost, span: Span) -> None:
+        if total.layers > self.limits.max_layers:
             way = [*self.way, *([names[-1]] if (names := list(self.largest)) else [])]
             while way and way[-1] in self.largest:
                 way.append(self.largest[way[-1]])
@@ -106,18 +261,12 @@ class Estimate:
             )
 
 
-def _turns(count: ast.Expr | ast.CountRange) -> int:
-    """Give a literal number of turns; 1 for anything that has to be worked out."""
-    match count:
-        case ast.Number(value=int(value)):
-            return value
-        case ast.CountRange(start=start):
-            return start
-        case ast.Interval(start=ast.Number(value=int(a)), stop=ast.Number(value=int(b)), step=None):
-            return max(0, b - a + 1)
-        case ast.ListExpr(items=items):
-            return len(items)
-    return 1
+def _without(known: Known, names: Collection[str]) -> Known:
+    """Give what names mean where `names` are something that only the elaboration knows."""
+    return Known(
+        {name: d for name, d in known.definitions.items() if name not in names},
+        {name: value for name, value in known.constants.items() if name not in names},
+    )
 
 
 def _uses(way: Sequence[str]) -> str:

@@ -14,8 +14,8 @@ from cnndsl.frontend import ast
 KIBI = 1024
 """What K stands for where a table counts in powers of two."""
 
-UNITS = (("T", 10**12), ("G", 10**9), ("M", 10**6), ("K", 10**3))
-"""Suffixes of figures and what they stand for, the largest first."""
+STEPS = {"K": 1, "M": 2, "G": 3, "T": 4}
+"""Suffixes of figures: how many thousands, or with an `i` how many times 1024, they stand for."""
 
 
 class Verdict(Enum):
@@ -68,7 +68,7 @@ class Figure:
         >>> Figure(3_200_000, 100_000, 100_000).judge(3_211_264).value
         'rounded'
         """
-        tiny = 1e-9 * max(abs(self.value), abs(actual), 1.0)
+        tiny = 1e-12 * max(abs(self.value), abs(actual), 1.0)
         off = abs(self.value - actual)
         if off <= tiny:
             return Verdict.EXACT
@@ -96,29 +96,31 @@ def figure_of(expr: ast.Number, *, counting: Counting = PLAIN) -> Figure:
     Zeros at the end of a rounded number need not be digits: `400K` is within 1% of 401,408, unless
     the program says `counting: every digit`.
     """
-    value = float(expr.value)
-    if expr.text.endswith("K"):
-        value *= counting.kilo / 1000
     digits = expr.text.rstrip("KMGTiB%").replace("_", "").replace(",", "")
+    unit = _worth(expr.text[len(expr.text.rstrip("KMGTiB%")) :], counting)
+    value = float(digits) * unit
     mantissa, _, exponent = digits.lower().partition("e")
     _, _, fraction = mantissa.partition(".")
-    shown = float(digits or 0)
-    unit = value / shown if shown else 1.0
     step = unit * 10.0 ** (int(exponent or 0) - len(fraction))
     loose = unit > 1 and mantissa.endswith("0") and not fraction and not counting.digits
     return Figure(value, step, abs(value) / 100 if loose else 0.0)
+
+
+def _worth(suffix: str, counting: Counting) -> float:
+    """Give what a suffix stands for: K, MiB, %."""
+    if suffix == "K":
+        return float(counting.kilo)
+    if suffix == "%":
+        return 0.01
+    return float((KIBI if "i" in suffix else 1000) ** STEPS.get(suffix[:1], 0))
 
 
 def unit_of(expr: ast.Expr, *, counting: Counting = PLAIN) -> tuple[str, float]:
     """Give the suffix of a figure and what it stands for: ("M", 1000000.0); ("", 1.0) without."""
     if not isinstance(expr, ast.Number):
         return "", 1.0
-    suffix = expr.text.lstrip("0123456789_.,eE+-")
-    digits = expr.text.removesuffix(suffix).replace("_", "").replace(",", "")
-    if not suffix or not float(digits):
-        return "", 1.0
-    kilo = counting.kilo / 1000 if suffix == "K" else 1.0
-    return suffix, float(expr.value) * kilo / float(digits)
+    suffix = expr.text[len(expr.text.rstrip("KMGTiB%")) :]
+    return suffix, _worth(suffix, counting)
 
 
 def in_units_of(number: float, expr: ast.Expr, *, counting: Counting = PLAIN) -> str:

@@ -25,10 +25,10 @@ from cnndsl.frontend.syntax_errors import explain
 from cnndsl.frontend.tree import TreeBuilder
 from cnndsl.frontend.tree_values import Token
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
-from cnndsl.support.limits import DEFAULT_LIMITS, Limits
+from cnndsl.support.limits import DEFAULT_LIMITS, Limits, Watch
 from cnndsl.support.source import SourceFile, Span
 
-FATAL = frozenset({"E0103", "E0105", "E0614", "E0615"})
+FATAL = frozenset({"E0103", "E0105", "E0609", "E0614", "E0615"})
 """Codes after which nothing that follows in the file can be judged."""
 
 
@@ -129,6 +129,7 @@ class Attempt:
 
     def _drive(self, driver: Any) -> Any:
         brackets: list[str] = []
+        watch = Watch(self.limits)
         for token in driver.lexer_thread.lex(driver.parser_state):
             kind = token.type
             if kind in OPENERS:
@@ -144,6 +145,9 @@ class Attempt:
                 continue
             driver.feed_token(token)
             self.tokens.append(token)
+            if watch.is_over:
+                took = f"reading this file takes over {self.limits.seconds:g} seconds"
+                raise self._limit("E0609", token, took)
             if len(self.tokens) > self.limits.tokens:
                 raise self._limit(
                     "E0614", token, f"this file has over {self.limits.tokens:,} words and signs"

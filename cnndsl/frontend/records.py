@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cnndsl.layers.base import Hwc, LayerKind, LayerSpec, ParameterSpec
 from cnndsl.layers.network import Input, Layer, Network
 from cnndsl.layers.weights import choose_inits
-from cnndsl.support.diagnostics import DiagnosticError, error
+from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
 from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
 
@@ -239,14 +239,33 @@ def check_tensors(name: str, shapes: Sequence[tuple[int, ...]], limits: Limits, 
             )
 
 
+def too_long(limits: Limits, phase: str, span: Span) -> Diagnostic:
+    """Say that a program takes too long; `phase` is what was done when time was up."""
+    return error(
+        "E0609",
+        f"{phase} this program takes over {limits.seconds:g} seconds",
+        span,
+        label=f"{phase} had come this far",
+    )
+
+
 def too_many_layers(
-    least: int, limits: Limits, span: Span, *, label: str = "", notes: tuple[str, ...] = ()
+    least: int,
+    limits: Limits,
+    span: Span,
+    *,
+    label: str = "",
+    notes: tuple[str, ...] = (),
+    steps: bool = False,
 ) -> TooLargeError:
-    """Say that a network is too large to build."""
+    """Say that a network is too large to build, or with `steps` too long to unroll."""
+    what = f"this network would have over {least:,} layers; the limit is {limits.max_layers:,}"
+    if steps:
+        what = f"this program takes over {4 * limits.max_layers:,} steps to unroll"
     return TooLargeError(
         error(
             "E0602",
-            f"this network would have over {least:,} layers; the limit is {limits.max_layers:,}",
+            what,
             span,
             label=label,
             notes=notes or ("nothing was built",),

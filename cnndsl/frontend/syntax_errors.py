@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from cnndsl.frontend.failure import (
     CLOSERS,
@@ -35,8 +36,29 @@ def explain(failure: Failure) -> Diagnostic:
     for rule in RULES:
         found = rule(failure)
         if found is not None:
-            return found
-    return _unexpected(failure)
+            return _bounded(found)
+    return _bounded(_unexpected(failure))
+
+
+LONGEST = 320
+"""Characters of the longest sentence of a message."""
+
+
+def _bounded(found: Diagnostic) -> Diagnostic:
+    """Cut what quotes too much of a file that goes on and on."""
+    return replace(
+        found,
+        message=_cut(found.message),
+        label=_cut(found.label),
+        notes=tuple(map(_cut, found.notes)),
+        helps=tuple(map(_cut, found.helps)),
+    )
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST * 2 // 3]} .. {text[-LONGEST // 4 :]}"
 
 
 # ------------------------------------------------------------------ brackets

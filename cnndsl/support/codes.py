@@ -68,6 +68,7 @@ CODES: dict[str, str] = {
     "E0606": "a path that a program may not name",
     "E0607": "a file that is no weights file",
     "E0608": "an array that is too large",
+    "E0609": "a program that takes too long to read",
     "E0610": "a file that cannot be read",
     "E0611": "a file that is too large",
     "E0612": "a file that is not text",
@@ -130,5 +131,6 @@ CODES: dict[str, str] = {
     "N0006": "assertions dropped behind a change",
     "N0007": "layers without numbers",
     # --- W warnings
+    "W0608": "a network larger than this machine's memory",
     "W0201": "a definition that hides a layer",
 }

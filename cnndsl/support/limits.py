@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,28 @@ class Limits:
     """Items of a list, and turns of a range."""
     tensor_elements: int = 1 << 31
     """Elements of one tensor."""
+    memory_bytes: int | None = None
+    """Memory that a network is compared with; nothing for the machine's own."""
     messages: int = 20
     """Diagnostics of one run."""
+    seconds: float | None = None
+    """How long reading, and then building, may take; nothing for no such limit."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Tells when a limit of time is reached."""
+
+    limits: Limits
+    """The limits."""
+    started: float = field(default_factory=time.monotonic)
+    """When the work began."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the work has taken too long."""
+        seconds = self.limits.seconds
+        return seconds is not None and time.monotonic() - self.started >= seconds
 
 
 DEFAULT_LIMITS = Limits()
