@@ -128,7 +128,8 @@ class Subject:
     @classmethod
     def of(cls, name: str) -> Subject:
         program = parse(program_text(name), f"{name}.cnn")
-        elaboration = plain_elaboration(program, Choices(), base_dir=None)
+        folder = ZOO[name].parent if name in ZOO else None
+        elaboration = plain_elaboration(program, Choices(), base_dir=folder)
         settings = resolve(elaboration, Choices(), [])
         training = Training(
             settings.optimizer,
