@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cnndsl.backends import load as load_backend
+from cnndsl.backends.base import Precision
 from cnndsl.frontend.lower import lower
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import DType
@@ -29,7 +30,9 @@ class CompileOptions:
     device: str = "cpu"
     """Name of the backend; "auto": the fastest that can run here."""
     dtype: DType = DType.F32
-    """Precision of the floats: F32 or F64."""
+    """Type of the floats: F32 or F64."""
+    precision: Precision = "fast"
+    """"exact" forbids algorithms that round otherwise than a plain sum, as Winograd's does."""
     passes: tuple[Pass, ...] | None = None
     """Optimisations in order; nothing for the usual ones, `()` for none."""
     verify: bool = True
@@ -118,7 +121,7 @@ def compile_network(
     observer: Observer | None = None,
 ) -> Compilation:
     """Compile a network; raises `DiagnosticError` for a program that cannot be, `BackendError`."""
-    backend = load_backend(options.device)
+    backend = load_backend(options.device, precision=options.precision)
     lowered = lower_network(
         network, options, training=training, loss=loss, loss_options=loss_options
     )
