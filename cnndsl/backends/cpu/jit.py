@@ -26,10 +26,12 @@ def _machine(target: CpuTarget) -> Any:
 
 
 def _optimised(text: str, target: CpuTarget) -> Any:
-    """Parse a module, verify it and run LLVM's passes.
+    """Parse a module, verify it and run a few of LLVM's passes.
 
     The kernels are vector code with unrolled tiles already: LLVM's own vectorisers and its
-    unroller only make them slower to compile, and sometimes to run.
+    unroller only make them slower to compile, and sometimes to run. What the usual pipeline does
+    beside them takes most of its time and makes these kernels no faster (benchmarks/NOTES.md):
+    variables in memory become registers, address arithmetic and equal values become one.
     """
     from llvmlite import binding
 
@@ -37,12 +39,13 @@ def _optimised(text: str, target: CpuTarget) -> Any:
     module = binding.parse_assembly(text, context)
     module.verify()
     options = binding.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = False
-    options.slp_vectorization = False
-    options.loop_unrolling = False
-    options.loop_interleaving = False
     builder = binding.create_pass_builder(_machine(target), options)
-    passes = builder.getModulePassManager()
+    passes = binding.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_new_gvn_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_instruction_combine_pass()
     passes.run(module, builder)
     _free_passes(passes)
     return module

@@ -19,8 +19,8 @@ from cnndsl.backends.cpu.target import CpuTarget
 
 MOST_BYTES = 256 << 20
 """What the folder may hold; beyond it the files that were not used for longest go."""
-FORMAT = "1"
-"""Changes with the content of the files."""
+FORMAT = "2"
+"""Changes with the content of the files, and with the passes that code goes through."""
 _DIGEST = hashlib.sha256().digest_size
 
 
