@@ -99,7 +99,9 @@ class CpuBackend(Backend):
             )
         target = self._target or host_target()
         policy = replace(self._policy, weights_change=bool(plan.graph.updates))
-        compiled = KernelSet((*plan.prepare, *plan.steps), target, policy, self._store)
+        compiled = KernelSet(
+            (*plan.prepare, *plan.steps), target, policy, self._store, processes=self.threads
+        )
         return CpuExecutable(plan, compiled, threads=self.threads)
 
 
