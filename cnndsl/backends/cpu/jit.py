@@ -53,6 +53,15 @@ def _machine(processor: Processor) -> Any:
     )
 
 
+@functools.cache
+def _pass_builder(processor: Processor) -> Any:
+    """Give what passes are run with; one for all modules, because each would leave memory behind."""
+    from llvmlite import binding
+
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    return binding.create_pass_builder(_machine(processor), options)
+
+
 def _optimised(text: str, processor: Processor) -> Any:
     """Parse a module, verify it and run a few of LLVM's passes.
 
@@ -66,15 +75,13 @@ def _optimised(text: str, processor: Processor) -> Any:
     context = binding.create_context()
     module = binding.parse_assembly(text, context)
     module.verify()
-    options = binding.create_pipeline_tuning_options(speed_level=2)
-    builder = binding.create_pass_builder(_machine(processor), options)
     passes = binding.create_new_module_pass_manager()
     passes.add_sroa_pass()
     passes.add_instruction_combine_pass()
     passes.add_new_gvn_pass()
     passes.add_simplify_cfg_pass()
     passes.add_instruction_combine_pass()
-    passes.run(module, builder)
+    passes.run(module, _pass_builder(processor))
     _free_passes(passes)
     return module
 
