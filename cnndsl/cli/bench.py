@@ -114,13 +114,12 @@ def measure(elaboration: Elaboration, wanted: Wanted, backend: Backend, *, round
     """Compile a program and time it; raises `BackendError` where the device cannot run."""
     from time import perf_counter
 
+    from cnndsl.compiler import build, plan_graph
     from cnndsl.layers.initializers import initial_state
-    from cnndsl.passes.base import run_passes
-    from cnndsl.plan.memory import make_plan
     from cnndsl.runtime.profile import fastest
 
-    graph = run_passes(wanted.lower(elaboration), wanted.passes)
-    executable = backend.compile(make_plan(graph, alignment=backend.alignment))
+    graph = wanted.optimized(elaboration)
+    executable = build(plan_graph(graph, backend), backend)
     executable.load_state(initial_state(graph, 0))
     inputs = random_inputs(graph)
     executable.run(inputs)

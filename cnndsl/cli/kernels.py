@@ -49,16 +49,15 @@ def kernels(
     LAYER is a layer of the program or a node of its graph after all passes, as `cnndsl plan` lists
     them; with --train, what makes the layer's gradients belongs to it.
     """
+    from cnndsl.compiler import build, plan_graph
     from cnndsl.ir.printer import format_node
-    from cnndsl.passes.base import run_passes
-    from cnndsl.plan.memory import make_plan
 
     backend = backend_of(device, precision)
     elaboration = load_program(program, reading, quiet=as_json)
-    graph = run_passes(wanted.lower(elaboration), wanted.passes)
-    plan = make_plan(graph, alignment=backend.alignment)
+    graph = wanted.optimized(elaboration)
+    plan = plan_graph(graph, backend)
     steps = steps_of(plan, layer)
-    executable = None if emit == "ir" else backend.compile(plan)
+    executable = None if emit == "ir" else build(plan, backend)
     found: list[dict[str, object]] = []
     for step in steps:
         node = step.node

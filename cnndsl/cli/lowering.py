@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from cnndsl.backends.base import Backend, Precision
+    from cnndsl.compiler import CompileOptions
     from cnndsl.frontend.elaborate import Elaboration
     from cnndsl.ir.graph import Graph
     from cnndsl.ir.types import DType
@@ -49,11 +50,17 @@ class Wanted:
 
         return TRAIN if self.train else INFER
 
+    @property
+    def options(self) -> CompileOptions:
+        """Say so to the compiler."""
+        from cnndsl.compiler import CompileOptions
+
+        return CompileOptions(batch=self.batch, dtype=self.dtype)
+
     def lower(self, elaboration: Elaboration) -> Graph:
         """Make the graph, as it is before every pass; raises `DiagnosticError`."""
-        from cnndsl.compiler import CompileOptions, Training, lower_network
+        from cnndsl.compiler import Training, lower_network
 
-        options = CompileOptions(batch=self.batch, dtype=self.dtype)
         training = None
         if self.train:
             from cnndsl.session import Choices, resolve
@@ -62,7 +69,13 @@ class Wanted:
             training = Training(
                 settings.optimizer, settings.loss, settings.loss_options, clip=settings.clip
             )
-        return lower_network(elaboration.network, options, training=training)
+        return lower_network(elaboration.network, self.options, training=training)
+
+    def optimized(self, elaboration: Elaboration) -> Graph:
+        """Make the graph, as it is after the usual passes; raises `DiagnosticError`."""
+        from cnndsl.compiler import optimize
+
+        return optimize(self.lower(elaboration), self.options)
 
 
 def graph_options(command: F) -> F:

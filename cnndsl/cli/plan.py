@@ -54,14 +54,12 @@ def plan(
     run once, when weights are loaded. Behind a convolution stands the algorithm that the device
     would take.
     """
-    from cnndsl.passes.base import run_passes
-    from cnndsl.plan.memory import make_plan
+    from cnndsl.compiler import plan_graph
     from cnndsl.plan.report import chart, summary
 
     backend = backend_of(device, precision)
     elaboration = load_program(program, reading, quiet=as_json)
-    graph = run_passes(wanted.lower(elaboration), wanted.passes)
-    made = make_plan(graph, alignment=backend.alignment)
+    made = plan_graph(wanted.optimized(elaboration), backend)
     if as_json:
         emit_json(record(made, backend.algorithms(made)))
         return
@@ -84,7 +82,7 @@ def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
         return (
             f"{'p' if row.phase is Phase.PREPARE else ''}{row.order}",
             row.node,
-            f"{row.op} {_short(algorithms.get(NodeId(row.node), ''))}".rstrip(),
+            f"{row.op} {short(algorithms.get(NodeId(row.node), ''))}".rstrip(),
             " ".join(map(_place, row.operands)),
             " ".join(map(_place, row.results)) + sharing,
             size(row.nbytes),
@@ -94,7 +92,7 @@ def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
     return text_table(COLUMNS, [cells(row) for row in rows(made)])
 
 
-def _short(algorithm: str) -> str:
+def short(algorithm: str) -> str:
     """Leave out how an algorithm cuts its work, which `--json` tells."""
     return "; ".join(part.partition(",")[0] for part in algorithm.split("; "))
 

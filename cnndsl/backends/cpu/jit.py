@@ -55,7 +55,7 @@ def _machine(processor: Processor) -> Any:
 
 @functools.cache
 def _pass_builder(processor: Processor) -> Any:
-    """Give what passes are run with; one for all modules, because each would leave memory behind."""
+    """Give what passes are run with; one for all modules: each would leave memory behind."""
     from llvmlite import binding
 
     options = binding.create_pipeline_tuning_options(speed_level=2)
