@@ -2,8 +2,8 @@
 
 0 done · 1 the program has errors · 2 wrong command line or environment ·
 3 data missing or unreadable · 4 backend or extra not available · 5 not a number ·
-6 out of memory or disk · 7 verification differs · 8 file refused as unsafe or malformed · 70 a bug of ours ·
-130 interrupted.
+6 out of memory or disk · 7 verification differs · 8 file refused as unsafe or malformed ·
+70 a bug of ours · 130 interrupted.
 """
 
 from __future__ import annotations
