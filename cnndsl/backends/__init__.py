@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from cnndsl.backends.base import Backend
+from cnndsl.backends.base import PRECISIONS, Backend, Precision
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.registry import Registry
 from cnndsl.support.suggest import nearest
@@ -29,11 +29,12 @@ def resolve(name: str) -> str:
     return next(known for known in FASTEST_FIRST if load(known).unavailable() is None)
 
 
-def load(name: str) -> Backend:
+def load(name: str, *, precision: Precision = "fast") -> Backend:
     """Give the backend called `name`; raises `DiagnosticError` when there is none.
 
     One that cannot run here is given too, and says so when it compiles: nothing else is taken in
-    its place but for `auto`.
+    its place but for `auto`. With `precision="exact"` it takes no algorithm that rounds otherwise
+    than a plain sum.
     """
     name = resolve(name)
     if name not in BACKENDS:
@@ -46,7 +47,15 @@ def load(name: str) -> Backend:
                 helps=(f"did you mean {close[0]}?",) if close else (),
             )
         )
+    if precision not in PRECISIONS:
+        raise DiagnosticError(
+            error(
+                "E0913",
+                f"no precision is called {precision}",
+                notes=(f"known: {', '.join(PRECISIONS)}",),
+            )
+        )
     module, _, cls = BACKENDS[name].partition(":")
-    backend = getattr(importlib.import_module(module), cls)()
+    backend = getattr(importlib.import_module(module), cls)(precision=precision)
     assert isinstance(backend, Backend), f"{BACKENDS[name]} is no backend"
     return backend
