@@ -119,7 +119,7 @@ def write_frames(k: KernelBuilder, sums: TapSum, frame: Frame, *, operand: int =
     nbytes = planes * frame.plane * kind.nbytes
     buffer = k.buffer(Memory.SHARED, nbytes)
     size = frame.image[0] * frame.image[1]
-    with k.phase(planes, nbytes=2.0 * nbytes, fenced=False) as f:
+    with k.phase(planes, nbytes=2.0 * nbytes) as f:
         source = f.at(f.operand(operand), kind, f.imul(f.unit, size))
         target = f.at(f.place(buffer), kind, f.imul(f.unit, frame.plane))
         frame.write_rows(f, kind, source, target, (0, frame.rows))
