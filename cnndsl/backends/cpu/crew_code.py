@@ -43,8 +43,8 @@ PENDING = 1 * LINE
 """Pieces of the present row that are not done."""
 FINISHED = 2 * LINE
 """Number of the last job that is done."""
-YIELD = 3 * LINE
-"""Address of the system's function that gives the processor to another thread."""
+REST = 3 * LINE
+"""Address of the system's function that sleeps for some microseconds."""
 STOP = 4 * LINE
 """Not zero when workers must end."""
 RANGES = 5 * LINE
@@ -53,10 +53,13 @@ RANGES = 5 * LINE
 _END, _CREW, _ROW = 16, 32, 42
 """First bits of a range's fields; the next piece has the lowest."""
 
-HASTY_SPINS = 2_000
-"""Looks for work before the processor is offered to others between looks."""
-IDLE_SPINS = 2_500
-"""Looks for work before a worker goes to sleep: some hundred microseconds."""
+HASTY_SPINS = 10_000
+"""Looks for work before a thread rests between looks, or a worker that no job needs goes to sleep:
+some hundred microseconds. Resting lets other threads run; giving the processor away and wanting it
+back at once is punished by systems that count who had it when.
+"""
+REST_MICROSECONDS = 20
+"""What a thread rests, at least."""
 
 EXECUTE, LEAD, SERVE = "execute", "lead", "serve"
 _JOB = [(PTR, "job")]
@@ -100,14 +103,14 @@ def _field(f: FunctionEmitter, word: V, first: int, bits: int) -> V:
     return f.bits("and", shifted, constant(I64, (1 << bits) - 1))
 
 
-def _yield_when(f: FunctionEmitter, job: V, spins: Slot) -> None:
-    """Count a look in vain; after many, let other threads run."""
+def _rest_when_tired(f: FunctionEmitter, job: V, spins: Slot) -> None:
+    """Count a look in vain; after many, rest."""
     _pause(f)
     count = f.add(f.get(spins), constant(I64, 1))
     f.set(spins, count)
     with f.when(f.compare("sgt", count, constant(I64, HASTY_SPINS))):
-        address = f.load(PTR, f.at(job, I64, YIELD))
-        f.op(LType("i32"), f"call i32 {address.text}()")
+        address = f.load(PTR, f.at(job, I64, REST))
+        f.op(LType("i32"), f"call i32 {address.text}(i32 {REST_MICROSECONDS})")
 
 
 def _launch(f: FunctionEmitter, place: V, first: Index, stop: Index, thread: Index) -> None:
@@ -175,9 +178,7 @@ def _taken(f: FunctionEmitter, job: V, thread: V, victim: Index) -> Iterator[tup
     word = _acquire(f, place)
     following, stop = _field(f, word, 0, 16), _field(f, word, _END, 16)
     crew = _field(f, word, _CREW, 10)
-    able = f.bits(
-        "and", f.compare("slt", following, stop), f.compare("slt", thread, crew)
-    )
+    able = f.bits("and", f.compare("slt", following, stop), f.compare("slt", thread, crew))
     with f.when(able):
         own = f.compare("eq", f.index(victim), thread)
         # The owner takes the first piece, others the last.
@@ -222,7 +223,7 @@ def _write_lead(module: Module) -> None:
     f.call("advance", job, f.load(I64, job, BEGIN), constant(I64, 0))
     with f.repeat() as until:
         f.call("take", job, constant(I64, 0), spins.pointer)
-        _yield_when(f, job, spins)
+        _rest_when_tired(f, job, spins)
         until(f.compare("eq", _acquire(f, f.at(job, I64, FINISHED)), number))
     f.finish()
 
@@ -233,8 +234,12 @@ def _write_serve(module: Module) -> None:
     spins = f.variable(constant(I64, 0))
     with f.repeat() as until:
         f.call("take", job, thread, spins.pointer)
-        _yield_when(f, job, spins)
-        tired = f.compare("sgt", f.get(spins), constant(I64, IDLE_SPINS))
+        idle = f.compare("sgt", f.get(spins), constant(I64, HASTY_SPINS))
+        # What is done alone now may be followed by what is shared.
+        number = f.load(I64, job, NUMBER)
+        over = f.compare("eq", _acquire(f, f.at(job, I64, FINISHED)), number)
+        tired = f.bits("and", idle, over)
+        _rest_when_tired(f, job, spins)
         stopping = f.compare("ne", _acquire(f, f.at(job, I64, STOP)), constant(I64, 0))
         until(f.bits("or", tired, stopping))
     f.finish()

@@ -67,7 +67,7 @@ class Crew:
         words = np.zeros(code.RANGES + code.LINE * (MOST_THREADS + 1), np.int64)
         self._job = words[-(words.ctypes.data // 8) % code.LINE :]
         self._place = self._job.ctypes.data
-        self._job[code.YIELD] = _yield_address()
+        self._job[code.REST] = _rest_address()
         self._busy = threading.Lock()
         self._wake = threading.Condition(threading.Lock())
         self._asleep = 0
@@ -131,12 +131,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Crew.forget)
 
 
-def _yield_address() -> int:
-    """Give the address of the system's `sched_yield`, or of what stands for it."""
+def _rest_address() -> int:
+    """Give the address of the system's `usleep`, or of what stands for it."""
     if sys.platform == "win32":
         function = ctypes.WinDLL("kernel32").SwitchToThread
     else:
-        function = ctypes.CDLL(None).sched_yield
+        function = ctypes.CDLL(None).usleep
     address = ctypes.cast(function, _POINTER).value
-    assert address is not None, "every system can give its processor away"
+    assert address is not None, "every system lets threads rest"
     return address
