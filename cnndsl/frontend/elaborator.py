@@ -352,8 +352,7 @@ class Elaborator(Endings):
         nets = [v for v in env.scope.values.values() if isinstance(v, NetDef)]
         if made.streams or made.broken or not nets:
             return made
-        empty = ast.Words((nets[-1].node.name,), span=nets[-1].node.name.span)
-        return self.run_callee(nets[-1], (), empty, env, flow)
+        return self.run_only_net(nets[-1], env, flow)
 
 
 def _builds(frame: Frame) -> bool:

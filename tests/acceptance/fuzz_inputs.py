@@ -15,9 +15,9 @@ from cnndsl.support.resources import resource_dir
 from tests.frontend.programs import EXAMPLES
 
 SIGNS = (
-    "-", "->", "–", "→", ",", "|", "(", ")", "[", "]", "{", "}", ":", ";", "?", "=", "==", "=>", "*",
-    "*3", "*N", "×", "/", "%", "^", "+", "..", ".", "#", "//", '"', "\n", "\t", "\r\n", "\\", "@",
-    "~=", "<=", "\u202e", "\ufeff", "\u00a0", "\0", "é", "\u4e00", "\U0001f600",
+    "-", "->", "–", "→", ",", "|", "(", ")", "[", "]", "{", "}", ":", ";", "?", "=", "==", "=>",
+    "*", "*3", "*N", "×", "/", "%", "^", "+", "..", ".", "#", "//", '"', "\n", "\t", "\r\n", "\\",
+    "@", "~=", "<=", "\u202e", "\ufeff", "\u00a0", "\0", "é", "\u4e00", "\U0001f600",
 )  # fmt: skip
 WORDS = (
     "conv", "fc", "relu", "maxpool", "softmax", "input", "output", "from", "as", "if", "else",
@@ -29,14 +29,15 @@ WORDS = (
 )  # fmt: skip
 VALUES = (
     "0", "1", "2", "3", "64", "1000", "999999999999999999", "1234567890123456789", "1e308", "1e-9",
-    "0.5", "40%", "35K", "93MB", "1x1", "3x3", "7x7/2", "0x0", "3x3/0", "227x227x3", "?x28", "99999x99999",
-    "[8]", "[8x8x3]", "[H x W x 3]", "[?]", "[0x0x0]", '"a.cnn"', '"../x"', '""', "1..5", "5..1",
-    "2^62", "(1/0)", "(n - 1)", "[1, 2][7]", "[a: 1][b]", "-1", "1,728",
+    "0.5", "40%", "35K", "93MB", "1x1", "3x3", "7x7/2", "0x0", "3x3/0", "227x227x3", "?x28",
+    "99999x99999", "[8]", "[8x8x3]", "[H x W x 3]", "[?]", "[0x0x0]", '"a.cnn"', '"../x"', '""', "1..5",
+    "5..1", "2^62", "(1/0)", "(n - 1)", "[1, 2][7]", "[a: 1][b]", "-1", "1,728",
 )  # fmt: skip
 SNIPPETS = (*SIGNS, *WORDS, *VALUES)
 
 TERMINALS: dict[str, Sequence[str]] = {
-    "NAME": (*WORDS, "a", "b", "unit", "soft-max"), "NUMBER": ("0", "1", "2", "3", "8", "10", "0.5", "7M"),
+    "NAME": (*WORDS, "a", "b", "unit", "soft-max"),
+    "NUMBER": ("0", "1", "2", "3", "8", "10", "0.5", "7M"),
     "SIZED": ("conv3-8", "FC-10", "a-1"), "DIMS": ("3x3", "2x2/2", "8x8x3", "?x2", "0x3"),
     "STRING": ('"a.cnn"', '""', '"w.npz"'), "REMARK": ("(class scores)",), "THOUSANDS": ("1,728",),
     "ARROW": ("->",), "FAT": ("=>",), "DASH": ("-", " - ", "–"), "STAR": ("*", "×"), "TO": ("..",),
@@ -96,9 +97,7 @@ def sentence(random: Random, depth: int = 40) -> str:
             texts = TERMINALS.get(name)
             made.append(random.choice(texts) if texts else fixed[name])
             continue
-        fitting = [
-            e for e in rules[name] if max((heights.get(s, 0) for s in e), default=0) < left
-        ]
+        fitting = [e for e in rules[name] if max((heights.get(s, 0) for s in e), default=0) < left]
         expansion = random.choice(fitting or rules[name][:1])
         waiting.extend((symbol, left - 1) for symbol in reversed(expansion))
     start = random.choice(("", "input [8x8x3]\n", "input [32x32x3]\nlet n = 2\n"))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnndsl.frontend.params import convert
+from cnndsl.frontend.given import convert
 from cnndsl.frontend.values import RangeValue, SizeValue, Symbol, Value
 from tests.frontend.elaborating import built, codes, kinds, program, wrong
 
