@@ -350,7 +350,7 @@ class Elaborator(Endings):
             flow = NOTHING
         made = self.run_statements(file.program.statements, env, flow)
         nets = [v for v in env.scope.values.values() if isinstance(v, NetDef)]
-        if made.streams or made.broken or not nets:
+        if made.streams != flow.streams or made.broken or not nets:
             return made
         return self.run_only_net(nets[-1], env, flow)
 
