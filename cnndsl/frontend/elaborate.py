@@ -16,6 +16,7 @@ from cnndsl.frontend.places import Place
 from cnndsl.frontend.records import TooLargeError
 from cnndsl.frontend.values import Value, show
 from cnndsl.layers.base import Hwc
+from cnndsl.support.collector import paused_collector
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.limits import DEFAULT_LIMITS, Limits
 
@@ -72,7 +73,8 @@ def elaborate(
 def _run(elaborator: Elaborator, path: Path | None) -> Elaboration:
     program = elaborator.program
     try:
-        return elaborator.run(path)
+        with paused_collector():
+            return elaborator.run(path)
     except TooLargeError as problem:
         raise DiagnosticError(*problem.diagnostics, sources=elaborator.sources) from None
     except RecursionError:
