@@ -39,6 +39,11 @@ class Tile:
         """How many threads or warps share a tile."""
         return self.m // self.rows * (self.n // self.columns)
 
+    @property
+    def registers(self) -> int:
+        """How many a thread may have: what is summed, what is fetched, and where from."""
+        return 255 if self.m * self.n > 64 * 128 else 128
+
     def count(self, m: int, n: int) -> int:
         """Tell how many cover a result."""
         return ceil_div(m, self.m) * ceil_div(n, self.n)

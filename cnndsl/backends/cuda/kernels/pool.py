@@ -15,7 +15,7 @@ from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
 from cnndsl.ir.graph import Node
 from cnndsl.ir.op import Attrs
-from cnndsl.ir.types import Shape
+from cnndsl.ir.types import Shape, TensorType
 from cnndsl.ops.pool import (
     AvgPool2dAttrs,
     AvgPool2dGradAttrs,
@@ -28,6 +28,7 @@ from cnndsl.ops.pool import (
     max_pool2d_gather,
     max_pool2d_grad,
 )
+from cnndsl.ops.window import NO_PADDING
 
 @dataclass(frozen=True, slots=True)
 class Sliding:
@@ -198,11 +199,12 @@ def max_pool2d_gather_cuda(k: KernelBuilder, node: Node[Pool2dAttrs]) -> None:
     _place(k, slide, "", text, reads, [("y", k.result())], T=element(k.results[0]))
 
 
-def _share(attrs: AvgPool2dAttrs, kind: str) -> str:
-    """Write what a sum is divided by."""
-    if attrs.count_padding:
-        return f"{kind}({attrs.window[0] * attrs.window[1]})"
-    return f"{kind}((h1 - h0) * (w1 - w0))"
+def _share(attrs: AvgPool2dAttrs, kind: TensorType) -> str:
+    """Write what a window's sum is multiplied by; a window in the padding knows h0 to w1."""
+    if attrs.count_padding or attrs.padding == NO_PADDING:
+        return literal(1.0 / (attrs.window[0] * attrs.window[1]), kind.dtype)
+    one = element(kind)
+    return f"({one}(1) / {one}((h1 - h0) * (w1 - w0)))"
 
 
 _MEAN = """
@@ -210,56 +212,62 @@ $window
 $T sum = 0;
 for ($I h = h0; h < h1; ++h)
     for ($I w = w0; w < w1; ++w) sum += x[plane + h * $WIDTH + w];
-y[i] = sum / $COUNT;
+y[i] = sum * $SHARE;
 """
 
 
 @kernels.rule(avg_pool2d)
 def avg_pool2d_cuda(k: KernelBuilder, node: Node[AvgPool2dAttrs]) -> None:
     """Average each window."""
-    slide = Sliding(node.attrs, k.operands[0].shape, k.results[0].shape)
-    kind = element(k.operands[0])
+    x = k.operands[0]
+    slide = Sliding(node.attrs, x.shape, k.results[0].shape)
     reads, writes = [("x", k.operand(0))], [("y", k.result())]
-    _place(k, slide, "", _MEAN, reads, writes, T=kind, COUNT=_share(node.attrs, kind))
+    _place(k, slide, "", _MEAN, reads, writes, T=element(x), SHARE=_share(node.attrs, x))
 
+
+_SHARES = """
+$window
+shared[i] = grad[i] * $SHARE;
+"""
 
 _SPREAD = """
 $places
 $T sum = 0;
 for ($I p = p0; p < p1; ++p)
-    for ($I q = q0; q < q1; ++q) {
-        $extent
-        sum += grad[plane + p * $COLUMNS + q] / $COUNT;
-    }
-y[i] = sum;
+    for ($I q = q0; q < q1; ++q) sum += grad[plane + p * $COLUMNS + q];
+y[i] = sum$TIMES;
 """
 
 
 @kernels.rule(avg_pool2d_grad)
 def avg_pool2d_grad_cuda(k: KernelBuilder, node: Node[AvgPool2dGradAttrs]) -> None:
-    """Each pixel sums its share of the windows over it."""
-    a = node.attrs
-    slide = Sliding(a, a.shape, k.operands[0].shape)
-    (height, width), (top, left) = a.shape[2:], (a.padding[0][0], a.padding[1][0])
-    extent = "" if a.count_padding else "\n".join(
-        (
-            f"const $I y0 = p * {a.strides[0]} - {top}, x0 = q * {a.strides[1]} - {left};",
-            "const $I h0 = y0 < 0 ? 0 : y0, w0 = x0 < 0 ? 0 : x0;",
-            f"const $I h1 = y0 + {a.window[0]} < {height} ? y0 + {a.window[0]} : {height};",
-            f"const $I w1 = x0 + {a.window[1]} < {width} ? x0 + {a.window[1]} : {width};",
+    """Each pixel sums its shares of the windows over it; unequal ones are worked out before."""
+    a, grad = node.attrs, k.operands[0]
+    slide = Sliding(a, a.shape, grad.shape)
+    share, from_ = _share(a, grad), k.operand(0)
+    times = f" * {share}"
+    if "h1" in share:
+        from_, times = k.scratch(grad.size, element(grad)), ""
+        text = _SHARES.replace("$window", slide.window_of_place)
+        each(
+            k,
+            "share",
+            grad.size,
+            text,
+            reads=[("grad", k.operand(0))],
+            writes=[("shared", from_)],
+            SHARE=share,
         )
-    )
-    kind = element(k.results[0])
     each(
         k,
         "",
         k.results[0].size,
-        _SPREAD.replace("$places", slide.places_of_pixel).replace("$extent", extent),
-        reads=[("grad", k.operand(0))],
+        _SPREAD.replace("$places", slide.places_of_pixel),
+        reads=[("grad", from_)],
         writes=[("y", k.result())],
-        T=kind,
+        T=element(k.results[0]),
         COLUMNS=slide.places[3],
-        COUNT=_share(a, kind),
+        TIMES=times,
     )
 
 
