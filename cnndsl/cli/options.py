@@ -70,7 +70,7 @@ def device_option(command: F) -> F:
     option = click.option(
         "--device",
         metavar="NAME",
-        help="What runs it: cpu, reference, or auto for the fastest that can "
-        "(also: CNNDSL_DEVICE).  [default: cpu]",
+        help="What runs it: cpu, cuda (cuda:1 for the second GPU), reference, or auto for the "
+        "fastest that can (also: CNNDSL_DEVICE).  [default: cpu]",
     )
     return option(command)

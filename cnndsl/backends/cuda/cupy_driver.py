@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class CupyDriver:
         with self._device():
             self._stream = cupy.cuda.Stream(non_blocking=True)
             properties = self._runtime.getDeviceProperties(number)
-        self._name = properties["name"].decode()
+        self._name = str(properties["name"].decode())
         self.arch = f"{properties['major']}{properties['minor']}"
         """Compute capability without the dot: "90"."""
         if int(self.arch) < OLDEST:
@@ -165,9 +166,8 @@ class CupyDriver:
                     self._queue(command)
             events[-1].record(self._stream)
             self._stream.synchronize()
-            pairs = zip(events, events[1:], strict=False)
             elapsed = self._cupy.cuda.get_elapsed_time
-            return [1e-3 * float(elapsed(before, after)) for before, after in pairs]
+            return [1e-3 * float(elapsed(before, after)) for before, after in pairwise(events)]
 
     def record(self, commands: Sequence[Command]) -> Recording:
         """Capture the stream into a CUDA graph; nothing runs until it is replayed."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Precision = Literal["fp32", "tf32", "bf16"]
-"""How the factors of matrix products and convolutions are rounded; sums are always f32."""
+from cnndsl.support.settings import GpuPrecision
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How kernels are chosen."""
 
-    precision: Precision = "fp32"
+    precision: GpuPrecision = "fp32"
     """"fp32": plain multiply-adds; "tf32" and "bf16": tensor cores, factors of 10 and 7 bits."""
 
 

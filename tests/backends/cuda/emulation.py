@@ -1,4 +1,4 @@
-"""What the tests of the CUDA backend share: whether kernels can be emulated, and graphs of one op."""
+"""What the tests of the CUDA backend share: whether there is an emulator, graphs of one op."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.cuda.emulated.driver import ORDERS, EmulatedDriver
-from cnndsl.backends.cuda.policy import Policy, Precision
+from cnndsl.backends.cuda.kernels import gemm_tensor
+from cnndsl.backends.cuda.policy import Policy
 from cnndsl.ir.op import OPS, Op
 from cnndsl.ir.types import DType, f32
 from cnndsl.ops.conv import Conv2dAttrs
@@ -16,6 +17,7 @@ from cnndsl.ops.evaluate import evaluate
 from cnndsl.ops.linalg import DenseAttrs
 from cnndsl.ops.rules import Array, Sample, samples
 from cnndsl.plan.memory import make_plan
+from cnndsl.support.settings import GpuPrecision
 from tests.backends.cuda.emulation import (
     backend,
     driver,
@@ -41,7 +43,7 @@ def rounded(array: Array, bits: int) -> Array:
 
 
 def results(
-    op: Op[Any], cases: list[Sample], feeds: dict[str, Array], precision: Precision
+    op: Op[Any], cases: list[Sample], feeds: dict[str, Array], precision: GpuPrecision
 ) -> dict[str, Array]:
     """Run all cases in three orders of threads, which must agree."""
     graph, machine = graph_of(op, cases, DType.F32), driver(guarded=True)
@@ -69,7 +71,7 @@ LARGE = {
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_factors_without_rounding_give_the_sums_of_the_reference(
-    name: str, precision: Precision
+    name: str, precision: GpuPrecision
 ) -> None:
     op = OPS[name]
     cases = [*samples[op](), *LARGE.get(name, ())]
@@ -80,7 +82,7 @@ def test_factors_without_rounding_give_the_sums_of_the_reference(
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
-def test_factors_are_rounded_to_the_nearest(precision: Precision) -> None:
+def test_factors_are_rounded_to_the_nearest(precision: GpuPrecision) -> None:
     op = OPS["matmul"]
     cases = [Sample((f32(48, 40), f32(40, 36)))]
     feeds = feeds_of(op, cases)
@@ -95,16 +97,18 @@ def test_factors_are_rounded_to_the_nearest(precision: Precision) -> None:
 def test_the_way_is_named() -> None:
     graph = graph_of(OPS["dense"], LARGE["dense"], DType.F32)
     plan = make_plan(graph, alignment=256)
-    for precision, word in (("fp32", "plain"), ("tf32", "tf32"), ("bf16", "bf16")):
-        ways = backend(driver(), policy=Policy(precision)).algorithms(plan)  # type: ignore[arg-type]
+    words: dict[GpuPrecision, str] = {"fp32": "plain", "tf32": "tf32", "bf16": "bf16"}
+    for precision, word in words.items():
+        ways = backend(driver(), policy=Policy(precision)).algorithms(plan)
         assert [way.split()[0] for way in ways.values()] == [word]
 
 
 def test_a_fragment_in_the_wrong_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the words of a fragment in another order the sums are wrong: the emulator looks."""
-    from cnndsl.backends.cuda.kernels import gemm_tensor
 
-    wrong = gemm_tensor._TENSOR.replace("r % 2 * 8", "r / 2 * 8").replace("r / 2 * 4]", "r % 2 * 4]")
+    wrong = gemm_tensor._TENSOR.replace("r % 2 * 8", "r / 2 * 8").replace(
+        "r / 2 * 4]", "r % 2 * 4]"
+    )
     assert wrong != gemm_tensor._TENSOR
     monkeypatch.setattr(gemm_tensor, "_TENSOR", wrong)
     op, cases = OPS["matmul"], [Sample((f32(48, 40), f32(40, 36)))]

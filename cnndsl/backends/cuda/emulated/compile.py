@@ -64,9 +64,7 @@ def compile_module(launches: Sequence[Launch], folder: Path, emulator: Path) -> 
     return _library(module_text(launches), folder, "kernels", options, seen)
 
 
-def _library(
-    source: str, folder: Path, stem: str, options: Sequence[str], seen: str = ""
-) -> Path:
+def _library(source: str, folder: Path, stem: str, options: Sequence[str], seen: str = "") -> Path:
     """Compile under a name that says all that the content depends on; another may do so too."""
     parts = (compiler_version(), *OPTIONS, *options, seen, source)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

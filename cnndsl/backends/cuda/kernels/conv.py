@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer
 from cnndsl.backends.cuda.kernels.conv_depthwise import (
     depthwise,
@@ -141,5 +140,3 @@ def conv2d_grad_weight_cuda(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> No
             factors=[("x", k.operand(0)), ("grad", k.operand(1))],
         ),
     )
-
-

@@ -22,9 +22,7 @@ $ending
 """
 
 
-def depthwise(
-    k: KernelBuilder, w: Window, ending: str, others: list[tuple[str, Pointer]]
-) -> None:
+def depthwise(k: KernelBuilder, w: Window, ending: str, others: list[tuple[str, Pointer]]) -> None:
     """Sum the taps of each result."""
     k.algorithm = "depthwise"
     each(

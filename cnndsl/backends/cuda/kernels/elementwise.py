@@ -137,10 +137,6 @@ def epilogue(
     inputs += [load(f"e{i}", kind, result.shape, number) for i, kind in enumerate(extras)]
     names = [f"q{i}" for i in range(len(inputs))]
     kind = element(result)
-    lets = "\n".join(
-        f"const {kind} {n} = {x};" for n, x in zip(names, inputs, strict=True)
-    )
+    lets = "\n".join(f"const {kind} {n} = {x};" for n, x in zip(names, inputs, strict=True))
     work, found = write_program(program, result.dtype, names, prefix="u")
     return f"{lets}\n{work}" if work else lets, found
-
-

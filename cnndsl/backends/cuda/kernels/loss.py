@@ -6,6 +6,7 @@ The first label that no class has is reported; what is computed with it is throw
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element
 from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, rows_over, total_rows
@@ -79,7 +80,7 @@ class _Scored:
         k, rows = self.k, self.rows
         kind = element(k.operands[self.number])
         template = _LABEL + body
-        known: dict[str, object] = {"T": kind, "WIDTH": rows.width, "at": rows.at("row", "j")}
+        known: dict[str, Any] = {"T": kind, "WIDTH": rows.width, "at": rows.at("row", "j")}
         known["LABELLED"] = rows.at("row", "label")
         known |= values
         reads = [("x", k.operand(self.number)), ("labels", k.operand(self.number + 1))]

@@ -1,6 +1,8 @@
-"""Local response normalisation and its gradient: a thread an element, which reads its neighbours."""
+"""Local response normalisation and its gradient: a thread an element, with its neighbours."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, element
 from cnndsl.backends.cuda.kernels.maps import each
@@ -22,7 +24,7 @@ for ($I d = -low; d <= high; ++d) {
 _DIVISOR = "const $T s = sum * $ALPHA + $SHIFT;\n"
 
 
-def _numbers(attrs: LrnAttrs, x: TensorType) -> dict[str, object]:
+def _numbers(attrs: LrnAttrs, x: TensorType) -> dict[str, Any]:
     return {
         "T": element(x),
         "PIXELS": x.shape[2] * x.shape[3],
@@ -31,7 +33,7 @@ def _numbers(attrs: LrnAttrs, x: TensorType) -> dict[str, object]:
     }
 
 
-def _divisor(attrs: LrnAttrs, x: TensorType) -> dict[str, object]:
+def _divisor(attrs: LrnAttrs, x: TensorType) -> dict[str, Any]:
     return {
         "source": "x",
         "term": "v * v",

@@ -7,6 +7,7 @@ joined by the formula of Chan, Golub and LeVeque (1979), which cancels nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, ceil_div, element
 from cnndsl.backends.cuda.kernels.maps import each
@@ -61,7 +62,7 @@ class _Channels:
         body: str,
         reads: list[tuple[str, Pointer]],
         writes: list[tuple[str, Pointer]],
-        **values: object,
+        **values: Any,
     ) -> None:
         """Launch `body` for each slice: it knows `channel`, and elements `first` to `stop`."""
         rows = self.rows

@@ -85,8 +85,8 @@ def pad_grad_cuda(k: KernelBuilder, node: Node[PadGradAttrs]) -> None:
             images = f"t{axis} == 1 ? -p{axis} : {2 * far} - p{axis}"
             lines.append(f"const $I c{axis} = {lo} + (t{axis} == 0 ? p{axis} : {images});")
             lines.append(f"if (t{axis} == 1 && (p{axis} == 0 || c{axis} < 0)) continue;")
-            last = lo + far + hi
-            lines.append(f"if (t{axis} == 2 && (p{axis} == {far} || c{axis} > {last})) continue;")
+            end = lo + far + hi
+            lines.append(f"if (t{axis} == 2 && (p{axis} == {far} || c{axis} > {end})) continue;")
     lines.append(f"sum += g[{' + '.join(offset) or '0'}];")
     lines.extend("}" for _ in range(x.rank))
     lines.append("y[i] = sum;")

@@ -6,6 +6,7 @@ Nothing is added by atomics, so the gradients are the same at every run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element
 from cnndsl.backends.cuda.kernels.maps import each
@@ -29,6 +30,7 @@ from cnndsl.ops.pool import (
     max_pool2d_grad,
 )
 from cnndsl.ops.window import NO_PADDING
+
 
 @dataclass(frozen=True, slots=True)
 class Sliding:
@@ -90,7 +92,7 @@ def _place(
     body: str,
     reads: list[tuple[str, Pointer]],
     writes: list[tuple[str, Pointer]],
-    **values: object,
+    **values: Any,
 ) -> None:
     """Launch `body` for each place."""
     text = body.replace("$window", slide.window_of_place)

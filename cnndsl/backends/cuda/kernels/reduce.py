@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element
 from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, least, rows_over, total_rows
 from cnndsl.backends.cuda.scalars import literal
@@ -72,7 +74,7 @@ def _with_best(
     *,
     x: Pointer,
     others: tuple[tuple[str, Pointer], ...] = (),
-    **values: object,
+    **values: Any,
 ) -> None:
     launch_rows(
         k,

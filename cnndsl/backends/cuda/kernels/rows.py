@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from cnndsl.backends.cuda.kernel import SIZES, KernelBuilder, Pointer, ceil_div
 from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.text import Walk, index_type, render, row_major
@@ -61,9 +59,12 @@ class Rows:
 
     def at(self, row: str, j: str) -> str:
         """Write the offset of element `j` of a row."""
-        return " + ".join(
-            part for part in (self.outer.offset(row), self.inner.offset(j)) if part != "0"
-        ) or "0"
+        return (
+            " + ".join(
+                part for part in (self.outer.offset(row), self.inner.offset(j)) if part != "0"
+            )
+            or "0"
+        )
 
 
 def rows_over(kind: TensorType, axes: Sequence[int]) -> Rows:
@@ -235,5 +236,7 @@ def least(dtype: DType) -> str:
         return literal(float("-inf"), dtype)
     if dtype is DType.BOOL:
         return "false"
-    low = int(np.iinfo(dtype.numpy).min)
-    return literal(low, dtype) if low == 0 else f"({literal(low + 1, dtype)} - 1)"
+    if dtype is DType.U8:
+        return literal(0, dtype)
+    low = -(1 << (8 * dtype.nbytes - 1))
+    return f"({literal(low + 1, dtype)} - 1)"
