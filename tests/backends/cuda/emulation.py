@@ -12,15 +12,16 @@ import pytest
 import cnndsl.ops  # noqa: F401 - defines the ops
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.emulated.compile import unavailable
-from cnndsl.backends.cuda.emulated.driver import EmulatedDriver, Order
+from cnndsl.backends.cuda.emulated.driver import ORDERS, EmulatedDriver, Order
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.op import OPS, Attrs, Op, Trait
 from cnndsl.ir.types import DType
-from cnndsl.ops.evaluate import attrs_in_precision, type_in_precision
+from cnndsl.ops.evaluate import attrs_in_precision, evaluate, type_in_precision
 from cnndsl.ops.rules import Array, Sample
 from cnndsl.ops.structural import InputAttrs, input_
+from cnndsl.plan.memory import make_plan
 from cnndsl.support.settings import Settings
 from tests.ops.test_conformance import draw_operand
 
@@ -93,3 +94,28 @@ def gap(found: Array, expected: Array) -> float:
         return 0.0
     scale = max(1.0, float(np.max(np.abs(expected.astype(np.float64)))))
     return float(np.max(np.abs(found.astype(np.float64) - expected.astype(np.float64)))) / scale
+
+
+SLACK = {DType.F32: 1.0, DType.F64: 1e-7}
+"""Share of a sample's tolerance: of 1e-5 in single precision; 1e-12 is left in double."""
+
+
+def check(op: Op[Any], cases: list[Sample], dtype: DType) -> int:
+    """Compare all results of all cases with the reference in double precision; give how many.
+
+    Launches work on guarded copies, and three orders of threads must agree to the bit.
+    """
+    graph, feeds = graph_of(op, cases, dtype), feeds_of(op, cases)
+    machine = driver(guarded=True)
+    executable = backend(machine).compile(make_plan(graph, alignment=256))
+    expected = evaluate(graph, feeds, dtype=DType.F64)
+    first: dict[str, Array] = {}
+    for order in ORDERS:
+        machine.order = order
+        found = executable.run(typed(graph, feeds))
+        for name, array in found.items():
+            sample = cases[int(name[1:].partition("_")[0])]
+            error = gap(array, expected[name])
+            assert error <= sample.tolerance * SLACK[dtype], f"{op.name} {name}: {error}"
+            assert np.array_equal(array, first.setdefault(name, array)), f"{name}: {order}"
+    return len(first)

@@ -12,9 +12,7 @@ from cnndsl.backends.cuda.kernels import gemm_tensor
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.ir.op import OPS, Op
 from cnndsl.ir.types import DType, f32
-from cnndsl.ops.conv import Conv2dAttrs
 from cnndsl.ops.evaluate import evaluate
-from cnndsl.ops.linalg import DenseAttrs
 from cnndsl.ops.rules import Array, Sample, samples
 from cnndsl.plan.memory import make_plan
 from cnndsl.support.settings import GpuPrecision
@@ -27,6 +25,7 @@ from tests.backends.cuda.emulation import (
     needs_emulator,
     typed,
 )
+from tests.backends.cuda.larger import LARGER
 
 pytestmark = needs_emulator
 
@@ -57,24 +56,13 @@ def results(
     return first
 
 
-LARGE = {
-    "matmul": [Sample((f32(70, 90), f32(90, 133))), Sample((f32(3, 33, 17), f32(3, 17, 65)))],
-    "dense": [Sample((f32(40, 200), f32(150, 200), f32(150)), DenseAttrs())],
-    "conv2d": [
-        Sample((f32(2, 20, 9, 8), f32(40, 20, 3, 3), f32(40)), Conv2dAttrs(has_bias=True)),
-        Sample((f32(2, 24, 7, 9), f32(36, 6, 3, 2)), Conv2dAttrs(strides=(2, 1), groups=4)),
-    ],
-}
-"""Beyond the samples of the ops: several tiles, warps and steps along k, ragged at every end."""
-
-
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_factors_without_rounding_give_the_sums_of_the_reference(
     name: str, precision: GpuPrecision
 ) -> None:
     op = OPS[name]
-    cases = [*samples[op](), *LARGE.get(name, ())]
+    cases = [*samples[op](), *LARGER.get(name, ())]
     feeds = {n: rounded(a, 16) for n, a in feeds_of(op, cases).items()}
     expected = evaluate(graph_of(op, cases, DType.F32), feeds, dtype=DType.F64)
     for key, array in results(op, cases, feeds, precision).items():
@@ -95,7 +83,7 @@ def test_factors_are_rounded_to_the_nearest(precision: GpuPrecision) -> None:
 
 
 def test_the_way_is_named() -> None:
-    graph = graph_of(OPS["dense"], LARGE["dense"], DType.F32)
+    graph = graph_of(OPS["dense"], LARGER["dense"], DType.F32)
     plan = make_plan(graph, alignment=256)
     words: dict[GpuPrecision, str] = {"fp32": "plain", "tf32": "tf32", "bf16": "bf16"}
     for precision, word in words.items():

@@ -1,6 +1,7 @@
 // The machine: runs the blocks of a grid one after another, and the threads of a block as fibers
 // that are changed where they meet. A block in which threads wait at different places, or for
 // threads that have ended, is at fault; so is an access outside the memory that was given.
+#include <algorithm>
 #include <csetjmp>
 #include <csignal>
 #include <cstdint>
@@ -58,7 +59,7 @@ struct Launch {
 
 std::vector<Fiber> fibers;
 std::vector<unsigned char> shown;  // [warp][2][32][SHOWN]
-std::vector<int> turn;
+std::vector<int> warp_turn, lane_turn;
 unsigned count;
 unsigned current;
 Launch launch;
@@ -146,31 +147,25 @@ std::uint64_t draw() {
     return chance;
 }
 
-void arrange(int order) {
-    for (unsigned i = 0; i < count; ++i) turn[i] = order == 1 ? count - 1 - i : i;
+void arrange(std::vector<int>& turn, unsigned size, int order) {
+    turn.resize(size);
+    for (unsigned i = 0; i < size; ++i) turn[i] = order == 1 ? size - 1 - i : i;
     if (order == 2)
-        for (unsigned i = count; i > 1; --i) std::swap(turn[i - 1], turn[draw() % i]);
+        for (unsigned i = size; i > 1; --i) std::swap(turn[i - 1], turn[draw() % i]);
 }
 
-// Releases whoever waits for nobody any more; tells whether anybody was.
-bool release() {
-    bool any = false, all_at_block = true;
-    for (unsigned i = 0; i < count; ++i)
-        if (fibers[i].state != State::AT_BLOCK || fibers[i].line != fibers[0].line)
-            all_at_block = false;
-    if (all_at_block) {
-        for (unsigned i = 0; i < count; ++i) fibers[i].state = State::READY;
-        return true;
-    }
-    for (unsigned i = 0; i < count; ++i) {
-        if (fibers[i].state != State::AT_WARP) continue;
-        const unsigned first = i / 32 * 32, mask = fibers[i].mask;
+// Releases the lanes of a warp that wait for nobody any more; tells whether any were.
+bool release_warp(unsigned first, unsigned lanes) {
+    bool any = false;
+    for (unsigned i = 0; i < lanes; ++i) {
+        const Fiber& f = fibers[first + i];
+        if (f.state != State::AT_WARP) continue;
+        const unsigned mask = f.mask;
         bool met = true;
         for (unsigned lane = 0; lane < 32; ++lane) {
             if (!(mask >> lane & 1)) continue;
-            const unsigned other = first + lane;
-            met = met && other < count && fibers[other].state == State::AT_WARP &&
-                  fibers[other].line == fibers[i].line && fibers[other].mask == mask;
+            met = met && lane < lanes && fibers[first + lane].state == State::AT_WARP &&
+                  fibers[first + lane].line == f.line && fibers[first + lane].mask == mask;
         }
         if (!met) continue;
         for (unsigned lane = 0; lane < 32; ++lane)
@@ -178,6 +173,27 @@ bool release() {
         any = true;
     }
     return any;
+}
+
+// Runs a warp as far as it goes without the others: so far may one be ahead of another.
+void run_warp(unsigned first, unsigned lanes, int order) {
+    const Index dim = emulated_now.block_dim;
+    do {
+        arrange(lane_turn, lanes, order);
+        for (unsigned i = 0; i < lanes; ++i) {
+            Fiber& f = fibers[current = first + lane_turn[i]];
+            if (f.state != State::READY) continue;
+            emulated_now.thread = {current % dim.x, current / dim.x % dim.y, current / dim.x / dim.y};
+            to_fiber(f);
+        }
+    } while (release_warp(first, lanes));
+}
+
+bool release_block() {
+    for (unsigned i = 0; i < count; ++i)
+        if (fibers[i].state != State::AT_BLOCK || fibers[i].line != fibers[0].line) return false;
+    for (unsigned i = 0; i < count; ++i) fibers[i].state = State::READY;
+    return true;
 }
 
 const char* words(const Fiber& f, char* room, std::size_t size) {
@@ -202,19 +218,13 @@ void describe_divergence(char* message, std::size_t size) {
 
 bool run_block(int order, char* message, std::size_t size) {
     for (unsigned i = 0; i < count; ++i) begin(fibers[i]);
-    const Index dim = emulated_now.block_dim;
     for (;;) {
-        arrange(order);
+        arrange(warp_turn, (count + 31) / 32, order);
+        for (int warp : warp_turn) run_warp(32 * warp, std::min(32u, count - 32 * warp), order);
         bool done = true;
-        for (unsigned i = 0; i < count; ++i) {
-            Fiber& f = fibers[current = turn[i]];
-            if (f.state != State::READY) continue;
-            emulated_now.thread = {current % dim.x, current / dim.x % dim.y, current / dim.x / dim.y};
-            to_fiber(f);
-        }
         for (unsigned i = 0; i < count; ++i) done = done && fibers[i].state == State::DONE;
         if (done) return true;
-        if (!release()) {
+        if (!release_block()) {
             describe_divergence(message, size);
             return false;
         }
@@ -285,7 +295,6 @@ extern "C" int emulated_launch(void (*call)(void**), void** arguments, const uns
     emulated_now.block_dim = {sizes[3], sizes[4], sizes[5]};
     count = sizes[3] * sizes[4] * sizes[5];
     make_fibers(count);
-    turn.resize(count);
     shown.assign((count + 31) / 32 * 2 * 32 * SHOWN, 0xff);
     chance = seed | 1;
     emulated_shared = shared;
