@@ -43,7 +43,7 @@ TEMPLATES: list[tuple[str, ModuleType, str, str, str, str]] = [
     # A barrier left out, and one that not every thread comes to.
     ("matmul", gemm_plain, "_PLAIN", "$keep_b\n    __syncthreads();", "$keep_b", ANY),
     ("matmul", gemm_plain, "_PLAIN", "    __syncthreads();\n}\n#pragma", "}\n#pragma", ANY),
-    ("dense", gemm_plain, "_PLAIN", "__syncthreads();\n    at", "if (tid) __syncthreads(); at", DIV),
+    ("dense", gemm_plain, "_PLAIN", "__syncthreads();\n    at", "if (tid) __syncthreads();at", DIV),
     ("reduce_sum", rows, "_ROWS", "$guard", "$guard\nif (lane == 1) return;", DIV),
     # A wrong index.
     ("add", maps, "_EACH", "blockIdx.x * $BLOCK +", "blockIdx.x * $BLOCK + 1 +", ANY),
