@@ -76,8 +76,8 @@ def device_options(command: F) -> F:
         click.option(
             "--device",
             metavar="NAME",
-            help="What runs it: cpu, reference, or auto for the fastest that can "
-            "(also: CNNDSL_DEVICE).  [default: cpu]",
+            help="What runs it: cpu, cuda (cuda:1 for the second GPU), reference, or auto for "
+            "the fastest that can (also: CNNDSL_DEVICE).  [default: cpu]",
         ),
     ):
         command = option(command)

@@ -6,9 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from cnndsl.support.diagnostics import SettingError, error
 
+GpuPrecision = Literal["fp32", "tf32", "bf16"]
+"""How the factors of products are rounded on a GPU."""
+GPU_PRECISIONS: tuple[GpuPrecision, ...] = get_args(GpuPrecision)
+"""All of them, the usual one first."""
 MOST_DEBUG = 5
 """The highest level of CNNDSL_DEBUG."""
 MOST_DIGITS = 9
@@ -29,6 +34,8 @@ class Settings:
     """CNNDSL_THREADS: the most threads that a program runs on; nothing: all processors."""
     kernel_dir: str | None = None
     """CNNDSL_KERNELS: a folder that keeps compiled kernels, or "off"; nothing: the user's cache."""
+    gpu_precision: GpuPrecision = "fp32"
+    """CNNDSL_GPU_PRECISION: "tf32" or "bf16" use tensor cores, whose factors are rounded."""
     debug: int = 0
     """CNNDSL_DEBUG: 1 stage times, 2 a line a kernel, 3 graphs, 4 sources, 5 assembly."""
 
@@ -45,6 +52,7 @@ class Settings:
             threads=_number(env, "CNNDSL_THREADS", 1, None),
             kernel_dir=kernel_dir,
             debug=_number(env, "CNNDSL_DEBUG", 0, MOST_DEBUG) or 0,
+            gpu_precision=_choice(env, "CNNDSL_GPU_PRECISION", GPU_PRECISIONS),
         )
 
 
@@ -58,6 +66,15 @@ def _number(env: Mapping[str, str], name: str, least: int, most: int | None) -> 
         return int(text)
     takes = f"a number from {least}" + ("" if most is None else f" to {most}")
     raise SettingError(error("E0914", f"{name} is {text!r}; it takes {takes}"))
+
+
+def _choice(env: Mapping[str, str], name: str, known: tuple[GpuPrecision, ...]) -> GpuPrecision:
+    """Read one of the known words, the first of which a variable that is not set stands for."""
+    text = env.get(name) or known[0]
+    for word in known:
+        if word == text:
+            return word
+    raise SettingError(error("E0914", f"{name} is {text!r}; it is one of {', '.join(known)}"))
 
 
 def _folder(env: Mapping[str, str], name: str) -> Path | None:
