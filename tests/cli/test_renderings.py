@@ -23,7 +23,7 @@ def test_the_message(
         file.write_bytes(content.encode() if isinstance(content, str) else content)
     monkeypatch.chdir(tmp_path)
     result = run(*scene.command.split())
-    said = result.err.replace(str(tmp_path), "FOLDER")
+    said = result.err.replace(str(tmp_path), "FOLDER").replace(str(Path.home()), "HOME")
     assert result.code != 0
     assert f"error[{name[:5]}]" in said
     assert "Traceback" not in said
