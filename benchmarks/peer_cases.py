@@ -20,6 +20,13 @@ class Net:
     """What the best peer's time by ours should be at least: "infer 1", "train 64"."""
 
 
+ZOO = Path(__file__).resolve().parents[1] / "zoo"
+
+
+def zoo(name: str) -> str:
+    return str(ZOO / f"{name}.cnn")
+
+
 def program(name: str) -> str:
     return str(PROGRAMS / f"{name}.cnn")
 
@@ -54,4 +61,9 @@ NETS: dict[str, Net] = {
     "nin": Net(
         *("Network in Network", program("nin"), (1,), (8,)), {"infer 1": 1.0, "train 8": 1.0}
     ),
+    "inception_v3": Net(
+        *("Inception-v3", zoo("inception_v3"), (1,), (4,)), {"infer 1": 1.0, "train 4": 1.0}
+    ),
+    "mobilenet_v2": Net(*("MobileNet-v2", zoo("mobilenet_v2"), (1,), (8,))),
+    "squeezenet": Net(*("SqueezeNet", zoo("squeezenet"), (1,), (8,))),
 }

@@ -300,11 +300,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--kinds", nargs="+", default=["infer", "train"], choices=FRAMEWORKS)
+    parser.add_argument("--batch", type=int, nargs="+", help="only these numbers of images")
     parser.add_argument("--compile", action="store_true", help="torch.compile too; slow to begin")
     parser.add_argument("--memory", action="store_true", help="the peak of processes, too")
     parser.add_argument("--add", action="store_true", help="keep what was measured of the others")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     return parser.parse_args()
+
+
+def chosen(batches: tuple[int, ...], wanted: list[int] | None) -> list[int]:
+    """Give the numbers of images that were asked for: all, where none were."""
+    return [batch for batch in batches if wanted is None or batch in wanted]
 
 
 def main() -> None:
@@ -340,7 +346,7 @@ def main() -> None:
             both = Comparison(name, net, python, Path(folder), args)
             try:
                 for kind in args.kinds:
-                    for batch in getattr(net, kind):
+                    for batch in chosen(getattr(net, kind), args.batch):
                         row = both.case(kind, batch)
                         record["rows"].append(row)
                         show(row)

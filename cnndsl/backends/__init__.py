@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from cnndsl.backends.base import Backend
+from cnndsl.backends.base import PRECISIONS, Backend, Precision
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.registry import Registry
 from cnndsl.support.suggest import nearest
@@ -37,11 +37,12 @@ def resolve(name: str) -> str:
     return next(known for known in FASTEST_FIRST if load(known).unavailable() is None)
 
 
-def load(name: str) -> Backend:
+def load(name: str, *, precision: Precision = "fast") -> Backend:
     """Give the backend called `name`; raises `DiagnosticError` when there is none.
 
     A colon and a number name one of several: "cuda:1". One that cannot run here is given too, and
-    says so when it compiles: nothing else is taken in its place but for `auto`.
+    says so when it compiles: nothing else is taken in its place but for `auto`. With
+    `precision="exact"` it takes no algorithm that rounds otherwise than a plain sum.
     """
     name = resolve(name)
     known = (*BACKENDS, *EMULATORS, AUTO)
@@ -57,9 +58,17 @@ def load(name: str) -> Backend:
                 helps=(f"did you mean {close[0]}?",) if close else (),
             )
         )
+    if precision not in PRECISIONS:
+        raise DiagnosticError(
+            error(
+                "E0913",
+                f"no precision is called {precision}",
+                notes=(f"known: {', '.join(PRECISIONS)}",),
+            )
+        )
     path = BACKENDS[base] if base in BACKENDS else EMULATORS[base]
     module, _, cls = path.partition(":")
     make = getattr(importlib.import_module(module), cls)
-    backend = make(int(number)) if colon else make()
+    backend = make(*([int(number)] if colon else []), precision=precision)
     assert isinstance(backend, Backend), f"{path} is no backend"
     return backend

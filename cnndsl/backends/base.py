@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from cnndsl.ir.graph import NodeId
 from cnndsl.ir.op import Op
 from cnndsl.plan.plan import Plan
 from cnndsl.runtime.executable import Executable
 from cnndsl.support.diagnostics import BackendError
+
+Precision = Literal["fast", "exact"]
+"""Whether algorithms that round otherwise than a plain sum may be used: "exact" forbids them."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+"""All of them, the usual one first."""
 
 
 class Backend(ABC):
@@ -20,6 +25,11 @@ class Backend(ABC):
     """As it is asked for: "reference"."""
     alignment: ClassVar[int] = 64
     """What the offsets of its plans must be multiples of, in bytes."""
+
+    def __init__(self, *, precision: Precision = "fast") -> None:
+        """Compute as exactly as `precision` says."""
+        self.precision = precision
+        """What it may choose among."""
 
     def unavailable(self) -> str | None:
         """Say why this backend cannot run here, or nothing if it can."""

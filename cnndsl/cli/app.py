@@ -6,9 +6,11 @@ Nothing but click is imported for `cnndsl --help`.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NoReturn
 
 import click
@@ -117,6 +119,15 @@ def spell_out(argv: Sequence[str]) -> list[str]:
     return spelled
 
 
+def _debugging() -> AbstractContextManager[None]:
+    """Tell what the compiler does while the command runs, as CNNDSL_DEBUG says."""
+    if not os.environ.get("CNNDSL_DEBUG"):
+        return nullcontext()
+    from cnndsl.cli.debug import debugging
+
+    return debugging()
+
+
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with one of the documented exit codes."""
     from cnndsl.cli.ending import end
@@ -124,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     words = spell_out(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
     try:
-        result = cnndsl.main(args=words, prog_name="cnndsl", standalone_mode=False)
+        with _debugging():
+            result = cnndsl.main(args=words, prog_name="cnndsl", standalone_mode=False)
     except BaseException as reason:
         sys.exit(end(reason, as_json=as_json))
     sys.exit(result if isinstance(result, int) else 0)

@@ -1,9 +1,9 @@
 """How the command line ends: exit codes, and what is said about an error.
 
-0 done · 1 the program has errors · 2 wrong command line · 3 data missing or unreadable ·
-4 backend or extra not available · 5 not a number · 6 out of memory or disk ·
-7 verification differs · 8 file refused as unsafe or malformed · 70 a bug of ours ·
-130 interrupted.
+0 done · 1 the program has errors · 2 wrong command line or environment ·
+3 data missing or unreadable · 4 backend or extra not available · 5 not a number ·
+6 out of memory or disk · 7 verification differs · 8 file refused as unsafe or malformed ·
+70 a bug of ours · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def describe(reason: BaseException) -> tuple[Exit, str]:
         DataError,
         DiagnosticError,
         DivergedError,
+        SettingError,
         StoppedError,
         WeightsError,
     )
@@ -92,6 +93,8 @@ def describe(reason: BaseException) -> tuple[Exit, str]:
         return Exit.DATA, str(reason)
     if isinstance(reason, WeightsError):
         return Exit.REFUSED, str(reason)
+    if isinstance(reason, SettingError):
+        return Exit.USAGE, str(reason)
     if isinstance(reason, DiagnosticError):
         return Exit.PROGRAM, str(reason)
     if isinstance(reason, BackendError):

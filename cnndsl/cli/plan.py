@@ -10,11 +10,12 @@ import click
 
 from cnndsl.cli.console import emit_json
 from cnndsl.cli.loading import Reading, load_program, reading_options
-from cnndsl.cli.lowering import Wanted, graph_options
-from cnndsl.cli.options import device_option, json_option, program_argument
+from cnndsl.cli.lowering import Wanted, backend_of, graph_options
+from cnndsl.cli.options import device_options, json_option, program_argument
 from cnndsl.cli.text_tables import Column, terminal_width, text_table
 
 if TYPE_CHECKING:
+    from cnndsl.backends.base import Precision
     from cnndsl.ir.graph import NodeId
     from cnndsl.plan.plan import Plan, Slot
     from cnndsl.plan.report import Row
@@ -34,7 +35,7 @@ COLUMNS = (
 @program_argument
 @reading_options
 @graph_options
-@device_option
+@device_options
 @json_option
 def plan(
     *,
@@ -42,6 +43,7 @@ def plan(
     reading: Reading,
     wanted: Wanted,
     device: str | None,
+    precision: Precision | None,
     as_json: bool,
 ) -> None:
     """Show in which order a program runs and where each result lies in memory.
@@ -52,16 +54,12 @@ def plan(
     run once, when weights are loaded. Behind a convolution stands the algorithm that the device
     would take.
     """
-    from cnndsl.backends import load as load_backend
-    from cnndsl.passes.base import run_passes
-    from cnndsl.plan.memory import make_plan
+    from cnndsl.compiler import plan_graph
     from cnndsl.plan.report import chart, summary
-    from cnndsl.support.settings import Settings
 
-    backend = load_backend(device or Settings.from_env().device)
+    backend = backend_of(device, precision)
     elaboration = load_program(program, reading, quiet=as_json)
-    graph = run_passes(wanted.lower(elaboration), wanted.passes)
-    made = make_plan(graph, alignment=backend.alignment)
+    made = plan_graph(wanted.optimized(elaboration), backend)
     if as_json:
         emit_json(record(made, backend.algorithms(made)))
         return
@@ -84,7 +82,7 @@ def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
         return (
             f"{'p' if row.phase is Phase.PREPARE else ''}{row.order}",
             row.node,
-            f"{row.op} {_short(algorithms.get(NodeId(row.node), ''))}".rstrip(),
+            f"{row.op} {short(algorithms.get(NodeId(row.node), ''))}".rstrip(),
             " ".join(map(_place, row.operands)),
             " ".join(map(_place, row.results)) + sharing,
             size(row.nbytes),
@@ -94,7 +92,7 @@ def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
     return text_table(COLUMNS, [cells(row) for row in rows(made)])
 
 
-def _short(algorithm: str) -> str:
+def short(algorithm: str) -> str:
     """Leave out how an algorithm cuts its work, which `--json` tells."""
     return "; ".join(part.partition(",")[0] for part in algorithm.split("; "))
 

@@ -24,6 +24,7 @@ from cnndsl.frontend.recovery import blank, statement_end, statement_start
 from cnndsl.frontend.syntax_errors import explain
 from cnndsl.frontend.tree import TreeBuilder
 from cnndsl.frontend.tree_values import Token
+from cnndsl.support.collector import paused_collector
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
 from cnndsl.support.limits import DEFAULT_LIMITS, Limits, Watch
 from cnndsl.support.source import SourceFile, Span
@@ -109,7 +110,7 @@ class Attempt:
     def run(self) -> tuple[ast.Statement, ...] | None:
         """Give the statements, or nothing and set `problem` and its `position`."""
         parser = machine()
-        with parser.lock:
+        with parser.lock, paused_collector():
             parser.builder.begin(self.source, limits=self.limits)
             driver: Any = parser.parser.parse_interactive(self.text)
             try:
@@ -251,5 +252,5 @@ def comments_of(source: SourceFile) -> tuple[ast.Comment, ...]:
 
 
 def _whole(source: SourceFile) -> Span:
-    lines = source.text.split("\n")
-    return Span(source.name, 1, 1, len(lines), len(lines[-1]) + 1)
+    text = source.text
+    return Span(source.name, 1, 1, text.count("\n") + 1, len(text) - text.rfind("\n"))

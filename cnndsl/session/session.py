@@ -77,9 +77,7 @@ class Session:
     @property
     def options(self) -> CompileOptions:
         """How graphs are compiled."""
-        return CompileOptions(
-            batch=self.settings.batch, device=self.choices.device, dtype=self.choices.dtype
-        )
+        return self.choices.options(self.settings.batch)
 
     def network_at(self, epoch: int) -> Network:
         """Give the network as it is trained in an epoch (from 0): some layers may be frozen."""

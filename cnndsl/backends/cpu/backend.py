@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnndsl.backends.base import Backend
+from cnndsl.backends.base import Backend, Precision
 from cnndsl.backends.cpu import kernels as kernels
 from cnndsl.backends.cpu.ceiling import measure
 from cnndsl.backends.cpu.compile import KernelSet, key_of, write_kernel
@@ -45,16 +45,18 @@ class CpuBackend(Backend):
         threads: int | None = None,
         target: CpuTarget | None = None,
         policy: Policy = DEFAULT_POLICY,
+        precision: Precision | None = None,
         settings: Settings | None = None,
     ) -> None:
         """Use up to `threads` threads (nothing: CNNDSL_THREADS, else all processors).
 
-        Code is made for `target`, else for the processor that this runs on. Without `settings` the
-        environment is read.
+        Code is made for `target`, else for the processor that this runs on. `precision` is put in
+        the place of the policy's. Without `settings` the environment is read.
         """
+        super().__init__(precision=precision or policy.precision)
         known = Settings.from_env() if settings is None else settings
         self.threads = max(1, min(threads or known.threads or usable_processors(), MOST_THREADS))
-        self._policy = policy
+        self._policy = replace(policy, precision=self.precision)
         self._target = target
         self._store = ObjectStore.of(known.kernel_dir)
 
@@ -97,7 +99,9 @@ class CpuBackend(Backend):
             )
         target = self._target or host_target()
         policy = replace(self._policy, weights_change=bool(plan.graph.updates))
-        compiled = KernelSet((*plan.prepare, *plan.steps), target, policy, self._store)
+        compiled = KernelSet(
+            (*plan.prepare, *plan.steps), target, policy, self._store, processes=self.threads
+        )
         return CpuExecutable(plan, compiled, threads=self.threads)
 
 

@@ -13,6 +13,11 @@ BYTES_PER_NS = 12.0
 NS_PER_THREAD = 8_000.0
 """Work that is worth one more thread: several times what a fence takes."""
 
+NS_AT_ONCE = 2_000.0
+"""Work that is taken at once, if units are smaller: many times what taking it costs."""
+MOST_TAKEN = 32
+"""How often a thread takes work of a phase, at most, if nobody helps it."""
+
 LEAST_PROGRAM = 10
 """Times the work that is worth a thread: what a program must have that is worth any. Workers that
 sleep take far longer to wake than a fence takes, and a run of such a program then waits for them.
@@ -47,3 +52,17 @@ def deserved_crew(phases: Iterable[Phase], most: int) -> int:
     """
     total = sum(nanoseconds(phase) for phase in phases)
     return most if total >= LEAST_PROGRAM * NS_PER_THREAD else 1
+
+
+def units_at_once(phase: Phase, crew: int) -> int:
+    """Give how many units a thread of a crew takes at once.
+
+    >>> units_at_once(Phase("x", 1000, 1e9, 0, False), 2)
+    16
+    >>> units_at_once(Phase("x", 40, 1e9, 0, False), 2)
+    1
+    >>> units_at_once(Phase("x", 1000, 60e3 * 16, 0, False), 2)
+    125
+    """
+    most = min(crew * MOST_TAKEN, max(crew, int(nanoseconds(phase) / NS_AT_ONCE)))
+    return max(1, -(-phase.units // most))

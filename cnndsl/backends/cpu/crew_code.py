@@ -1,79 +1,83 @@
-"""The code that walks a program's table of launches, alone or in step with other threads.
+"""The code that walks a program's table of launches, alone or together with other threads.
 
 A program is a table of rows of `ROW` i64 words: the kernel's address, the address of its
-arguments, how many units of work it has, how many threads share them, and whether all threads must
-have finished what came before. A kernel is `void(arguments, first unit, end unit, thread)`. How
-units are dealt out depends on the number of threads; what a unit computes does not.
+arguments, how many units of work it has, how many threads share them, how many units are taken at
+once and how often. A kernel is `void(arguments, first unit, end unit, thread)`. Who computes a unit
+depends on chance; what it computes does not.
+
+Threads take work, nobody deals it out. A row that several threads share begins with a range of its
+pieces for each of them; who has none left takes the last piece of somebody else's. The row is over
+when all pieces are done, not when all threads are here, and whoever did the last one opens the next
+row, after doing the rows that are too small to be shared. So a thread that something else displaced
+holds up the others by the piece in its hands, and no more.
+
+What is left of a range is one word, changed by compare-and-swap: its row, the number of threads
+that may take part, the end and the next piece. A thread that comes late with an old idea of the
+word fails; if the word is the same again, what it takes is real work of the present job. Only who
+holds a piece reads the table, which cannot change before the piece is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cnndsl.backends.cpu.emit import FunctionEmitter
-from cnndsl.backends.cpu.llvm import I64, PTR, LType, Module, V, constant
+from cnndsl.backends.cpu.emit import FunctionEmitter, Slot
+from cnndsl.backends.cpu.llvm import I1, I64, PTR, Index, LType, Module, V, constant
 from cnndsl.backends.cpu.target import CpuTarget
 
 ROW = 8
 """Words of a row."""
-KERNEL, ARGUMENTS, UNITS, THREADS, FENCE = range(5)
+KERNEL, ARGUMENTS, UNITS, THREADS, PIECE, PIECES = range(6)
 """Places in a row."""
+MOST_ROWS = 1 << 20
+"""Most rows of a table that threads may share."""
+MOST_PIECES = 1 << 15
+"""Most pieces of a row."""
 
 LINE = 8
 """Words of a cache line; what different threads write lies on lines of its own."""
-TABLE, BEGIN, END, CREW = range(4)
-"""Places in a job: the table, its first row and end, how many threads work."""
-ARRIVED = 1 * LINE
-"""Threads waiting at a fence."""
-EPOCH = 2 * LINE
-"""Fences passed."""
-DONE = 3 * LINE
-"""Workers that have finished the job."""
-YIELD = 4 * LINE
-"""Address of the system's function that gives the processor to another thread."""
-STOP = 5 * LINE
+TABLE, BEGIN, END, CREW, NUMBER = range(5)
+"""Places in a job: the table, its first row and end, how many threads work, the job's number."""
+PENDING = 1 * LINE
+"""Pieces of the present row that are not done."""
+FINISHED = 2 * LINE
+"""Number of the last job that is done."""
+REST = 3 * LINE
+"""Address of the system's function that sleeps for some microseconds."""
+STOP = 4 * LINE
 """Not zero when workers must end."""
-MAILBOX = 6 * LINE
-"""Number of the newest job for each worker, a line each; worker 1 has the first."""
+RANGES = 5 * LINE
+"""What is left of each thread's range, a line each."""
 
-FENCE_SPINS = 2_000
-"""Looks at a fence before the processor is offered to others between looks."""
-IDLE_SPINS = 10_000
-"""Looks into an empty mailbox before a worker goes to sleep: some hundred microseconds."""
+_END, _CREW, _ROW = 16, 32, 42
+"""First bits of a range's fields; the next piece has the lowest."""
 
-EXECUTE, POST, LEAD, SERVE = "execute", "post", "lead", "serve"
+HASTY_SPINS = 10_000
+"""Looks for work before a thread rests between looks, or a worker that no job needs goes to sleep:
+some hundred microseconds. Resting lets other threads run; giving the processor away and wanting it
+back at once is punished by systems that count who had it when.
+"""
+REST_MICROSECONDS = 20
+"""What a thread rests, at least."""
+
+EXECUTE, LEAD, SERVE = "execute", "lead", "serve"
+_JOB = [(PTR, "job")]
+_THREAD = [(I64, "thread")]
 
 
 def crew_module(target: CpuTarget) -> Module:
     """Write the functions that threads run.
 
-    `execute(table, begin, end)` walks rows alone. `post(job, number, threads)` tells workers 1 to
-    threads - 1 that there is a job, `lead(job)` takes part in it as thread 0 and waits for them.
-    `serve(job, worker, seen)` takes part in jobs until the mailbox stays empty for a while.
+    `execute(table, begin, end)` does rows alone. `lead(job)` begins the job and takes part in it as
+    thread 0 until it is done. `serve(job, thread)` takes part in jobs until there is nothing to do
+    for a while.
     """
     module = Module("crew", target)
-    _write_fence(module)
-    _write_walk(module)
-    job: list[tuple[LType, str]] = [(PTR, "job")]
-    alone = [(PTR, "table"), (I64, "begin"), (I64, "end")]
-    f = FunctionEmitter(module, EXECUTE, alone, local=False)
-    f.call("walk", *f.parameters, constant(I64, 0), constant(I64, 1), V("null", PTR))
-    f.finish()
-    f = FunctionEmitter(module, POST, [*job, (I64, "number"), (I64, "threads")], local=False)
-    place, number, threads = f.parameters
-    _release(f, constant(I64, 0), f.at(place, I64, DONE))
-    with f.loop(1, threads) as worker:
-        _release(f, number, f.at(place, I64, f.iadd(MAILBOX - LINE, f.imul(worker, LINE))))
-    f.finish()
-    f = FunctionEmitter(module, LEAD, job, local=False)
-    place = f.parameters[0]
-    _join(f, place, constant(I64, 0))
-    others = f.sub(f.load(I64, place, CREW), constant(I64, 1))
-    done = f.at(place, I64, DONE)
-    with _waiting(f, place) as until:
-        until(f.compare("eq", _acquire(f, done), others))
-    f.finish()
+    _write_execute(module)
+    _write_advance(module)
+    _write_take(module)
+    _write_lead(module)
     _write_serve(module)
     return module
 
@@ -94,84 +98,148 @@ def _pause(f: FunctionEmitter) -> None:
         f.perform("aarch64.hint", constant(LType("i32"), 1))
 
 
-@contextmanager
-def _waiting(f: FunctionEmitter, job: V) -> Iterator[Callable[[V], None]]:
-    """Look again and again, at first in haste, then letting other threads run between looks."""
-    spins = f.variable(constant(I64, 0))
-    with f.repeat() as until:
-        _pause(f)
-        count = f.add(f.get(spins), constant(I64, 1))
-        f.set(spins, count)
-        with f.when(f.compare("sgt", count, constant(I64, FENCE_SPINS))):
-            address = f.load(PTR, f.at(job, I64, YIELD))
-            f.op(LType("i32"), f"call i32 {address.text}()")
-        yield until
+def _field(f: FunctionEmitter, word: V, first: int, bits: int) -> V:
+    shifted = f.bits("lshr", word, constant(I64, first)) if first else word
+    return f.bits("and", shifted, constant(I64, (1 << bits) - 1))
 
 
-def _write_fence(module: Module) -> None:
-    """Wait until all threads are here: the last one to arrive opens the next epoch."""
-    f = FunctionEmitter(module, "fence", [(PTR, "job"), (I64, "threads")], local=True)
-    job, threads = f.parameters
-    epoch = f.at(job, I64, EPOCH)
-    now = _acquire(f, epoch)
-    arrived = f.at(job, I64, ARRIVED)
-    before = f.op(I64, f"atomicrmw add {arrived}, i64 1 acq_rel")
-    last = f.compare("eq", f.add(before, constant(I64, 1)), threads)
-    with f.when(last):
-        _release(f, constant(I64, 0), arrived)
-        _release(f, f.add(now, constant(I64, 1)), epoch)
-    with f.when(f.bits("xor", last, constant(last.type, 1))), _waiting(f, job) as until:
-        until(f.compare("ne", _acquire(f, epoch), now))
-    f.finish()
+def _rest_when_tired(f: FunctionEmitter, job: V, spins: Slot) -> None:
+    """Count a look in vain; after many, rest."""
+    _pause(f)
+    count = f.add(f.get(spins), constant(I64, 1))
+    f.set(spins, count)
+    with f.when(f.compare("sgt", count, constant(I64, HASTY_SPINS))):
+        address = f.load(PTR, f.at(job, I64, REST))
+        f.op(LType("i32"), f"call i32 {address.text}(i32 {REST_MICROSECONDS})")
 
 
-def _write_walk(module: Module) -> None:
-    """Walk rows as one thread of several."""
-    parameters = [(PTR, "table"), (I64, "begin"), (I64, "end"), (I64, "thread"), (I64, "threads")]
-    f = FunctionEmitter(module, "walk", [*parameters, (PTR, "job")], local=True)
-    table, begin, end, thread, threads, job = f.parameters
+def _launch(f: FunctionEmitter, place: V, first: Index, stop: Index, thread: Index) -> None:
+    """Call the kernel of a row."""
+    kernel = f.load(PTR, f.at(place, I64, KERNEL))
+    arguments = f.load(PTR, f.at(place, I64, ARGUMENTS))
+    numbers = ", ".join(str(f.index(number)) for number in (first, stop, thread))
+    f.do(f"call void {kernel.text}({arguments}, {numbers})")
+
+
+def _write_execute(module: Module) -> None:
+    alone = [(PTR, "table"), (I64, "begin"), (I64, "end")]
+    f = FunctionEmitter(module, EXECUTE, alone, local=False)
+    table, begin, end = f.parameters
     with f.loop(begin, end) as row:
         place = f.at(table, I64, f.imul(row, ROW))
-        fenced = f.compare("ne", f.load(I64, place, FENCE), constant(I64, 0))
-        several = f.compare("sgt", threads, constant(I64, 1))
-        with f.when(f.bits("and", fenced, several)):
-            f.call("fence", job, threads)
-        crew = f.index(f.imin(f.load(I64, place, THREADS), threads))
-        with f.when(f.compare("slt", thread, crew)):
-            units = f.load(I64, place, UNITS)
-            first = f.div(f.mul(units, thread), crew)
-            stop = f.div(f.mul(units, f.add(thread, constant(I64, 1))), crew)
-            kernel = f.load(PTR, f.at(place, I64, KERNEL))
-            arguments = f.load(PTR, f.at(place, I64, ARGUMENTS))
-            f.do(f"call void {kernel.text}({arguments}, {first}, {stop}, {thread})")
+        _launch(f, place, 0, f.load(I64, place, UNITS), 0)
     f.finish()
 
 
-def _join(f: FunctionEmitter, job: V, thread: V) -> None:
-    """Take part in the job."""
-    table = f.load(PTR, f.at(job, I64, TABLE))
-    rows = f.load(I64, job, BEGIN), f.load(I64, job, END)
-    f.call("walk", table, *rows, thread, f.load(I64, job, CREW), job)
+def _write_advance(module: Module) -> None:
+    """Do rows from `row` on alone, up to one that is shared, and open that; or end the job."""
+    f = FunctionEmitter(module, "advance", [*_JOB, (I64, "row"), *_THREAD], local=True)
+    job, first, thread = f.parameters
+    table, end = f.load(PTR, job, TABLE), f.load(I64, job, END)
+    most, now = f.load(I64, job, CREW), f.variable(first)
+    with f.repeat() as until:
+        row = f.get(now)
+        left = f.compare("slt", row, end)
+        shared = f.variable(constant(I1, 0))
+        with f.when(left):
+            place = f.at(table, I64, f.imul(row, ROW))
+            crew = f.index(f.imin(f.load(I64, place, THREADS), most))
+            several = f.compare("sgt", crew, constant(I64, 1))
+            f.set(shared, several)
+            with f.when(several):
+                _open(f, job, place, row, crew)
+            with f.when(f.bits("xor", several, constant(I1, 1))):
+                _launch(f, place, 0, f.load(I64, place, UNITS), thread)
+        with f.when(f.bits("xor", left, constant(I1, 1))):
+            _release(f, f.load(I64, job, NUMBER), f.at(job, I64, FINISHED))
+        f.set(now, f.add(row, constant(I64, 1)))
+        until(f.bits("or", f.get(shared), f.bits("xor", left, constant(I1, 1))))
+    f.finish()
+
+
+def _open(f: FunctionEmitter, job: V, place: V, row: V, crew: V) -> None:
+    """Give each thread its range of a row's pieces. Nothing of the job may be read afterwards."""
+    pieces = f.load(I64, place, PIECES)
+    _release(f, pieces, f.at(job, I64, PENDING))
+    high = f.bits("shl", row, constant(I64, _ROW))
+    high = f.bits("or", high, f.bits("shl", crew, constant(I64, _CREW)))
+    with f.loop(0, crew) as number:
+        begin = f.div(f.mul(pieces, f.index(number)), crew)
+        stop = f.div(f.mul(pieces, f.index(f.iadd(number, 1))), crew)
+        word = f.bits("or", high, f.bits("shl", stop, constant(I64, _END)))
+        target = f.at(job, I64, f.iadd(RANGES, f.imul(number, LINE)))
+        _release(f, f.bits("or", word, begin), target)
+
+
+@contextmanager
+def _taken(f: FunctionEmitter, job: V, thread: V, victim: Index) -> Iterator[tuple[V, V]]:
+    """Do what is written inside with row and piece, if one of the victim's could be taken."""
+    place = f.at(job, I64, f.iadd(RANGES, f.imul(victim, LINE)))
+    word = _acquire(f, place)
+    following, stop = _field(f, word, 0, 16), _field(f, word, _END, 16)
+    crew = _field(f, word, _CREW, 10)
+    able = f.bits("and", f.compare("slt", following, stop), f.compare("slt", thread, crew))
+    with f.when(able):
+        own = f.compare("eq", f.index(victim), thread)
+        # The owner takes the first piece, others the last.
+        less = f.sub(word, constant(I64, 1 << _END))
+        changed = f.select(own, f.add(word, constant(I64, 1)), less)
+        piece = f.select(own, following, f.sub(stop, constant(I64, 1)))
+        pair = LType("{ i64, i1 }")
+        found = f.op(pair, f"cmpxchg {place}, {word}, {changed} acq_rel acquire, align 8")
+        with f.when(f.op(I1, f"extractvalue {found}, 1")):
+            yield f.bits("lshr", word, constant(I64, _ROW)), piece
+
+
+def _write_take(module: Module) -> None:
+    """Take pieces and do them, as long as there are any; counts `spins` anew if there was one."""
+    parameters = [*_JOB, *_THREAD, (PTR, "spins")]
+    f = FunctionEmitter(module, "take", parameters, local=True)
+    job, thread, spins = f.parameters
+    crew = f.load(I64, job, CREW)
+    with f.loop(0, crew) as number:
+        # Everybody begins with the own range.
+        sum_ = f.add(thread, f.index(number))
+        over = f.compare("sge", sum_, crew)
+        victim = f.select(over, f.sub(sum_, crew), sum_)
+        with _taken(f, job, thread, victim) as (row, piece):
+            f.store(constant(I64, 0), spins)
+            place = f.at(f.load(PTR, job, TABLE), I64, f.imul(row, ROW))
+            size, units = f.load(I64, place, PIECE), f.load(I64, place, UNITS)
+            first = f.mul(piece, size)
+            _launch(f, place, first, f.imin(f.add(first, size), units), thread)
+            pending = f.at(job, I64, PENDING)
+            left = f.op(I64, f"atomicrmw sub {pending}, i64 1 acq_rel")
+            with f.when(f.compare("eq", left, constant(I64, 1))):
+                f.call("advance", job, f.add(row, constant(I64, 1)), thread)
+    f.finish()
+
+
+def _write_lead(module: Module) -> None:
+    f = FunctionEmitter(module, LEAD, _JOB, local=False)
+    job = f.parameters[0]
+    # Another job cannot begin before this function ends.
+    number, spins = f.load(I64, job, NUMBER), f.variable(constant(I64, 0))
+    f.call("advance", job, f.load(I64, job, BEGIN), constant(I64, 0))
+    with f.repeat() as until:
+        f.call("take", job, constant(I64, 0), spins.pointer)
+        _rest_when_tired(f, job, spins)
+        until(f.compare("eq", _acquire(f, f.at(job, I64, FINISHED)), number))
+    f.finish()
 
 
 def _write_serve(module: Module) -> None:
-    """Take part in jobs while they come; `seen` holds the number of the last one."""
-    parameters = [(PTR, "job"), (I64, "worker"), (PTR, "seen")]
-    f = FunctionEmitter(module, SERVE, parameters, local=False)
-    job, worker, seen = f.parameters
-    mailbox = f.at(job, I64, f.iadd(MAILBOX - LINE, f.imul(worker, LINE)))
-    idle = f.variable(constant(I64, 0))
+    f = FunctionEmitter(module, SERVE, [*_JOB, *_THREAD], local=False)
+    job, thread = f.parameters
+    spins = f.variable(constant(I64, 0))
     with f.repeat() as until:
-        _pause(f)
-        number = _acquire(f, mailbox)
+        f.call("take", job, thread, spins.pointer)
+        idle = f.compare("sgt", f.get(spins), constant(I64, HASTY_SPINS))
+        # What is done alone now may be followed by what is shared.
+        number = f.load(I64, job, NUMBER)
+        over = f.compare("eq", _acquire(f, f.at(job, I64, FINISHED)), number)
+        tired = f.bits("and", idle, over)
+        _rest_when_tired(f, job, spins)
         stopping = f.compare("ne", _acquire(f, f.at(job, I64, STOP)), constant(I64, 0))
-        fresh = f.compare("ne", number, f.load(I64, seen))
-        f.set(idle, f.add(f.get(idle), constant(I64, 1)))
-        with f.when(fresh):
-            _join(f, job, worker)
-            f.store(number, seen)
-            f.set(idle, constant(I64, 0))
-            f.op(I64, f"atomicrmw add {f.at(job, I64, DONE)}, i64 1 release")
-        tired = f.compare("sgt", f.get(idle), constant(I64, IDLE_SPINS))
         until(f.bits("or", tired, stopping))
     f.finish()

@@ -62,8 +62,6 @@ class Phase:
     """Bytes that all units move."""
     packs: bool = False
     """Whether it only fills PACKED memory."""
-    fenced: bool = True
-    """Whether it needs what the phases before it made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,6 @@ class KernelBuilder:
         flops: float = 0,
         nbytes: float = 0,
         packs: bool = False,
-        fenced: bool = True,
     ) -> Iterator[PhaseEmitter]:
         """Write the next phase: what is written inside is one unit, number `unit` of `units`."""
         name = f"kernel_{len(self._phases)}"
@@ -150,8 +147,7 @@ class KernelBuilder:
         with f.units():
             yield f
         f.finish()
-        fenced = fenced or not self._phases
-        self._phases.append(Phase(name, units, float(flops), float(nbytes), packs, fenced))
+        self._phases.append(Phase(name, units, float(flops), float(nbytes), packs))
 
     def reporting(self) -> None:
         """Note that the kernel writes to its report."""

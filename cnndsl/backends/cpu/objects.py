@@ -19,8 +19,8 @@ from cnndsl.backends.cpu.target import CpuTarget
 
 MOST_BYTES = 256 << 20
 """What the folder may hold; beyond it the files that were not used for longest go."""
-FORMAT = "1"
-"""Changes with the content of the files."""
+FORMAT = "2"
+"""Changes with the content of the files, and with the passes that code goes through."""
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -64,13 +64,17 @@ class ObjectStore:
         return image if hashlib.sha256(image).digest() == digest else None
 
     def put(self, key: str, image: bytes) -> None:
-        """Keep an image under a key."""
+        """Keep an image under a key, within the room that there is."""
+        self.write(key, image)
+        self.prune()
+
+    def write(self, key: str, image: bytes) -> None:
+        """Keep an image under a key; `prune` is called when all of several are written."""
         # Without room, rights or a folder, there is nothing to keep it in.
         with contextlib.suppress(OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._ours():
                 self._write(self._path(key), hashlib.sha256(image).digest() + image)
-                self._prune()
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write a file under another name, then rename it."""
@@ -121,7 +125,7 @@ class ObjectStore:
                 found.append((path, status.st_size, status.st_mtime))
         return found
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
         """Remove what was not used for longest until a quarter of the room is free."""
         files = self._files()
         total = sum(size for _, size, _ in files)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cnndsl.backends.cpu import crew_code as layout
 from cnndsl.backends.cpu.compile import Code
-from cnndsl.backends.cpu.cost import deserved_crew, deserved_threads
+from cnndsl.backends.cpu.cost import deserved_crew, deserved_threads, units_at_once
 from cnndsl.backends.cpu.kernel import LINE_BYTES, SLACK_BYTES, Memory, Phase
 from cnndsl.ir.graph import Node
 from cnndsl.ops.rules import Array
@@ -132,43 +132,30 @@ class Program:
         """Write the rows of a run, or those that make what is kept."""
         rows: list[list[int]] = []
         bounds = [0]
-        stages = [_stages(launch, packing=packing) for launch in recipe.launches]
-        phases = [phase for stage in stages for together in stage for phase, _ in together]
+        stages = [_phases(launch, packing=packing) for launch in recipe.launches]
+        phases = [phase for stage in stages for phase, _ in stage]
         threads = deserved_crew(phases, threads)
-        before = 1
         for stage, arguments in zip(stages, self._arguments, strict=True):
-            for together in stage:
-                crews = [deserved_threads(phase, threads) for phase, _ in together]
-                # Whoever works on any of these must know that what came before is done.
-                fence = max(before, *crews) > 1
-                for number, ((phase, address), crew) in enumerate(
-                    zip(together, crews, strict=True)
-                ):
-                    row = [0] * layout.ROW
-                    row[layout.KERNEL] = address
-                    row[layout.ARGUMENTS] = arguments.ctypes.data
-                    row[layout.UNITS] = phase.units
-                    row[layout.THREADS] = crew
-                    row[layout.FENCE] = int(fence and not number)
-                    rows.append(row)
-                before = max(crews)
+            for phase, address in stage:
+                crew = deserved_threads(phase, threads)
+                row = [0] * layout.ROW
+                row[layout.KERNEL] = address
+                row[layout.ARGUMENTS] = arguments.ctypes.data
+                row[layout.UNITS] = phase.units
+                row[layout.THREADS] = crew
+                row[layout.PIECE] = piece = units_at_once(phase, crew)
+                row[layout.PIECES] = -(-phase.units // piece)
+                rows.append(row)
             bounds.append(len(rows))
         return np.array(rows, np.int64).reshape(-1, layout.ROW), bounds
 
 
-def _stages(launch: Launch, *, packing: bool) -> list[list[tuple[Phase, int]]]:
-    """Give the phases that are launched, with their addresses, those side by side together.
-
-    The first one needs what other kernels made, even where packing that came before is left out.
-    """
-    stages: list[list[tuple[Phase, int]]] = []
+def _phases(launch: Launch, *, packing: bool) -> list[tuple[Phase, int]]:
+    """Give the phases that are launched, with their addresses."""
     kept = launch.kept is not None
-    for phase, address in zip(launch.code.kernel.phases, launch.code.addresses, strict=True):
-        if (phase.packs and kept) is packing:
-            if phase.fenced or not stages:
-                stages.append([])
-            stages[-1].append((phase, address))
-    return stages
+    kernel = launch.code.kernel
+    both = zip(kernel.phases, launch.code.addresses, strict=True)
+    return [(phase, address) for phase, address in both if (phase.packs and kept) is packing]
 
 
 def crew_size(table: Words) -> int:

@@ -58,17 +58,16 @@ class Crew:
     def __init__(self, target: CpuTarget) -> None:
         """Make a crew without workers; they are started when a job first needs them."""
         self._process = os.getpid()
-        names = (code.EXECUTE, code.POST, code.LEAD, code.SERVE)
+        names = (code.EXECUTE, code.LEAD, code.SERVE)
         self._library = Library([compile_object(str(code.crew_module(target)), target)], names)
         function = self._library.address
         self._execute = ctypes.CFUNCTYPE(None, _POINTER, _I64, _I64)(function(code.EXECUTE))
-        self._post = ctypes.CFUNCTYPE(None, _POINTER, _I64, _I64)(function(code.POST))
         self._lead = ctypes.CFUNCTYPE(None, _POINTER)(function(code.LEAD))
-        self._serve = ctypes.CFUNCTYPE(None, _POINTER, _I64, _POINTER)(function(code.SERVE))
-        words = np.zeros(code.MAILBOX + code.LINE * (MOST_THREADS + 1), np.int64)
+        self._serve = ctypes.CFUNCTYPE(None, _POINTER, _I64)(function(code.SERVE))
+        words = np.zeros(code.RANGES + code.LINE * (MOST_THREADS + 1), np.int64)
         self._job = words[-(words.ctypes.data // 8) % code.LINE :]
         self._place = self._job.ctypes.data
-        self._job[code.YIELD] = _yield_address()
+        self._job[code.REST] = _rest_address()
         self._busy = threading.Lock()
         self._wake = threading.Condition(threading.Lock())
         self._asleep = 0
@@ -77,16 +76,16 @@ class Crew:
 
     def run(self, table: int, begin: int, end: int, *, threads: int) -> None:
         """Run rows [begin, end) of the table at an address with up to `threads` threads."""
-        if threads <= 1 or not self._busy.acquire(blocking=False):
+        alone = threads <= 1 or end > code.MOST_ROWS
+        if alone or not self._busy.acquire(blocking=False):
             self._execute(table, begin, end)
             return
         try:
             self._start(threads - 1)
-            self._job[: code.CREW + 1] = (table, begin, end, threads)
             self._number += 1
-            self._post(self._place, self._number, threads)
-            with self._wake:
-                if self._asleep:
+            self._job[: code.NUMBER + 1] = (table, begin, end, threads, self._number)
+            if self._asleep:
+                with self._wake:
                     self._wake.notify_all()
             self._lead(self._place)
         finally:
@@ -96,23 +95,21 @@ class Crew:
         """See to it that there are so many workers."""
         while len(self._workers) < workers:
             index = len(self._workers) + 1
-            # Not a number of a job yet to come, so that the first one is seen.
-            seen = np.array([self._number], np.int64)
-            self._job[code.MAILBOX + (index - 1) * code.LINE] = self._number
             thread = threading.Thread(
-                target=self._work, args=(index, seen), name=f"cnndsl-{index}", daemon=True
+                target=self._work, args=(index,), name=f"cnndsl-{index}", daemon=True
             )
             self._workers.append(thread)
             thread.start()
 
-    def _work(self, index: int, seen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    def _work(self, index: int) -> None:
         """Serve jobs; sleep when none come."""
-        mailbox = code.MAILBOX + (index - 1) * code.LINE
         while not self._job[code.STOP]:
-            self._serve(self._place, index, seen.ctypes.data)
+            seen = self._job[code.NUMBER]
+            self._serve(self._place, index)
             with self._wake:
                 self._asleep += 1
-                while self._job[mailbox] == seen[0] and not self._job[code.STOP]:
+                # A job that came meanwhile may not have been seen while it lasted.
+                while self._job[code.NUMBER] == seen and not self._job[code.STOP]:
                     self._wake.wait()
                 self._asleep -= 1
 
@@ -134,12 +131,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Crew.forget)
 
 
-def _yield_address() -> int:
-    """Give the address of the system's `sched_yield`, or of what stands for it."""
+def _rest_address() -> int:
+    """Give the address of the system's `usleep`, or of what stands for it."""
     if sys.platform == "win32":
         function = ctypes.WinDLL("kernel32").SwitchToThread
     else:
-        function = ctypes.CDLL(None).sched_yield
+        function = ctypes.CDLL(None).usleep
     address = ctypes.cast(function, _POINTER).value
-    assert address is not None, "every system can give its processor away"
+    assert address is not None, "every system lets threads rest"
     return address

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnndsl.backends.base import Backend
+from cnndsl.backends.base import Backend, Precision
 from cnndsl.backends.cuda import kernels as kernels
 from cnndsl.backends.cuda.driver import Command, Driver, Recording
 from cnndsl.backends.cuda.faults import label_fault
@@ -48,19 +48,22 @@ class CudaBackend(Backend):
         *,
         why_not: Callable[[], str | None] = lambda: None,
         policy: Policy = DEFAULT_POLICY,
+        precision: Precision = "fast",
         record: bool = True,
         join: bool = True,
         poison: bool = False,
     ) -> None:
         """Serve the device of `driver`, made when a plan is compiled if `why_not` gives no reason.
 
+        With `precision="exact"`, factors keep all their bits whatever the policy says.
         Without `record` the launches of a run are queued one by one instead of replayed as one.
         Without `join` each update of a parameter is a launch of its own.
         With `poison`, memory whose lifetime has ended is overwritten at once.
         """
         self._driver = driver
         self._why_not = why_not
-        self._policy = policy
+        super().__init__(precision=precision)
+        self._policy = DEFAULT_POLICY if precision == "exact" else policy
         self._record = record
         self._join = join
         self._poison = poison

@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any, ClassVar
 
+from cnndsl.backends.base import Precision
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
 from cnndsl.backends.cuda.policy import Policy
@@ -20,7 +21,13 @@ class GpuBackend(CudaBackend):
 
     name: ClassVar[str] = "cuda"
 
-    def __init__(self, number: int = 0, *, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        number: int = 0,
+        *,
+        precision: Precision = "fast",
+        settings: Settings | None = None,
+    ) -> None:
         """Stand for GPU `number`; without `settings` the environment is read."""
         known = Settings.from_env() if settings is None else settings
         self.number = number
@@ -29,6 +36,7 @@ class GpuBackend(CudaBackend):
             lambda: driver_of(number, cubin_folder(known.kernel_dir)),
             why_not=lambda: why_not(number),
             policy=Policy(known.gpu_precision),
+            precision=precision,
         )
 
 

@@ -25,7 +25,7 @@ from tests.backends.cpu.machine import needs_jit
 pytestmark = needs_jit
 
 PACK = Phase("pack", 4, 1e9, 0, packs=True)
-SPREAD = Phase("spread", 4, 1e9, 0, fenced=False)
+SPREAD = Phase("spread", 4, 1e9, 0)
 WORK = Phase("work", 4, 1e9, 0)
 SMALL = Phase("small", 4, 1.0, 0)
 
@@ -76,28 +76,20 @@ def test_what_a_run_updates_is_packed_at_each_run() -> None:
     assert found.recipe.shared_bytes == 300
 
 
-def test_kernels_wait_for_one_another_even_where_their_packing_is_left_out() -> None:
-    kept = program(plan_of(2), (PACK, SPREAD, WORK), (PACK, SPREAD, WORK))
-    assert column(kept.running, layout.FENCE) == [1, 1, 1, 1]
-    made = program(plan_of(1, updated=True), (PACK, SPREAD, WORK))
-    assert column(made.running, layout.FENCE) == [1, 0, 1]
-
-
-def test_nobody_begins_beside_one_who_still_waits() -> None:
-    """A phase that needs no fence of its own kernel's still needs that of the kernel's first."""
-    alone = replace(SMALL, name="alone")
-    found = program(plan_of(2), (SMALL,), (alone, SPREAD))
-    assert column(found.running, layout.THREADS) == [1, 1, 4]
-    assert column(found.running, layout.FENCE) == [0, 1, 0]
-
-
-def test_who_works_alone_waits_for_nobody() -> None:
+def test_who_has_little_to_do_works_alone() -> None:
     found = program(plan_of(4), (SMALL,), (SMALL,), (WORK,), (SMALL,))
-    assert column(found.running, layout.FENCE) == [0, 0, 1, 1]
     assert column(found.running, layout.THREADS) == [1, 1, 4, 1]
     assert crew_size(found.running[:2]) == 1
     assert crew_size(found.running) == 4
-    assert program(plan_of(1), (WORK,), threads=1).running[0][layout.FENCE] == 0
+    assert column(program(plan_of(1), (WORK,), threads=1).running, layout.THREADS) == [1]
+
+
+def test_pieces_cover_all_units() -> None:
+    many = replace(WORK, units=1001)
+    found = program(plan_of(3), (many,), (SMALL,), (WORK,))
+    pieces, sizes = column(found.running, layout.PIECES), column(found.running, layout.PIECE)
+    assert sizes == [8, 4, 1]
+    assert pieces == [126, 1, 4]
 
 
 def test_memory_is_aligned_and_has_slack_around_it() -> None:

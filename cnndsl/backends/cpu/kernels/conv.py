@@ -6,6 +6,7 @@ from typing import Any
 
 from cnndsl.backends.cpu.kernel import KernelBuilder
 from cnndsl.backends.cpu.kernels.conv_algorithms import WINOGRAD, choose
+from cnndsl.backends.cpu.kernels.conv_depthwise import Depthwise, fits_depthwise
 from cnndsl.backends.cpu.kernels.conv_direct import write_taps
 from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import Lattice, TapSum, forward_taps, gradient_taps
@@ -58,6 +59,11 @@ def write_sums(k: KernelBuilder, sums: TapSum, finish: Finish, node: Node[Any]) 
     if name in WINOGRAD:
         k.uses(name)
         Winograd(k, sums, WINOGRAD[name]).write(finish)
+        return
+    if fits_depthwise(sums, lanes):
+        depthwise = Depthwise(k, sums)
+        depthwise.write(finish)
+        k.uses(f"{name}, {depthwise}")
         return
     tile = write_taps(k, sums, finish)
     k.uses(f"{name}, {tile}")

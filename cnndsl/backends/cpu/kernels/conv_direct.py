@@ -13,6 +13,14 @@ from cnndsl.backends.cpu.kernel import (
     ceil_div,
     element,
 )
+from cnndsl.backends.cpu.kernels.conv_cuts import (
+    ENOUGH_UNITS,
+    FRAME_BYTES,
+    IMAGE_BYTES,
+    WEIGHT_BYTES,
+    Cuts,
+    Pixels,
+)
 from cnndsl.backends.cpu.kernels.conv_frame import Frame, frame_of, write_frames
 from cnndsl.backends.cpu.kernels.conv_pack import FEW_INPUTS, Panels, block_start, input_block
 from cnndsl.backends.cpu.kernels.conv_steps import (
@@ -28,11 +36,6 @@ from cnndsl.backends.cpu.kernels.conv_tile import MOST_WRITTEN, DirectTile, choo
 from cnndsl.backends.cpu.kernels.conv_turn import turn
 from cnndsl.backends.cpu.lanes import mask_below
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V
-
-FRAME_BYTES = 192 << 10
-"""Bytes of a thread's own frame; leaves room for weights in the core's second cache."""
-ENOUGH_UNITS = 32
-"""Units that can be dealt to some threads without one being idle for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +65,6 @@ def _layout(sums: TapSum, frame: Frame, *, flat: bool) -> _Layout:
     return _Layout(
         sums.places, row, column, frame.plane, rows, tuple(frame.offset(0, a) for a in across)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Cuts:
-    """How places and filters are cut into units; bands of rows may lie upon each other."""
-
-    rows: int
-    bands: int
-    columns: int
-    stretches: int
-    panels: int
-    parts: int
-
-    @property
-    def count(self) -> int:
-        return self.bands * self.stretches * self.parts
 
 
 def write_taps(
@@ -147,23 +134,36 @@ class _Direct:
         shared = None
         if self.frame.copied and not own:
             shared = write_frames(self.k, sums, self.frame, operand=self.operand)
+        pixels = None
+        if cuts.by_part:
+            pixels = self._pixels()
+            shared = pixels.write(self.k, self.kind, self.operand, shared)
         mine = self.k.buffer(Memory.THREAD, self._band_bytes(cuts.rows)) if own else None
         units = sums.images * sums.groups * cuts.count
         nbytes = float(self.panels.elements() * self.kind.nbytes)
         with self.k.phase(units, flops=sums.flops, nbytes=nbytes) as f:
-            shape = (sums.images, sums.groups, cuts.bands, cuts.stretches, cuts.parts)
-            image, group, band, stretch, part = f.unravel(f.unit, shape)
+            image, group, band, stretch, part = cuts.unravel(f, (sums.images, sums.groups))
             row = block_start(f, band, cuts.rows, self.layout.places[0])
             channel = f.imul(f.iadd(f.imul(image, sums.groups), group), sums.inputs)
             if mine is not None:
                 source = self._write_band(f, f.place(mine), channel, row, cuts.rows)
                 plane = self._band_rows(cuts.rows) * self.frame.pitch
+            elif pixels is not None and shared is not None:
+                plane = pixels.width
+                index = f.iadd(f.imul(image, sums.groups), group)
+                start = f.imul(index, pixels.tiles * pixels.tile)
+                source = f.at(f.place(shared), self.kind, start)
             else:
                 whole = f.operand(self.operand) if shared is None else f.place(shared)
                 plane = self.layout.plane
                 start = f.iadd(f.imul(channel, plane), f.imul(row, self.layout.row))
                 source = f.at(whole, self.kind, start)
             self._write_unit(f, cuts, (image, group, row, stretch, part), source, plane)
+
+    def _pixels(self) -> Pixels:
+        sums = self.sums
+        planes, width = sums.images * sums.groups, self.tile.columns(self.lanes)
+        return Pixels(planes, sums.inputs, self.layout.places[1], width)
 
     def _own_frame(self) -> bool:
         """Tell whether each thread makes the frame of what it works on, or one is made for all."""
@@ -190,7 +190,7 @@ class _Direct:
             rows += step
         return rows
 
-    def _cuts(self, *, own: bool) -> _Cuts:
+    def _cuts(self, *, own: bool) -> Cuts:
         height, width = self.layout.places
         columns = self.tile.columns(self.lanes)
         tiles = ceil_div(width, columns)
@@ -204,13 +204,30 @@ class _Direct:
         rows = min(rows, ceil_div(ceil_div(height, bands), step) * step)
         bands = ceil_div(height, rows)
         each = tiles
+        if height == 1 and not own and self._reads_weights_once():
+            parts = min(self.panels.count, wanted)
+            each = ceil_div(tiles, ceil_div(wanted, parts))
+            panels = ceil_div(self.panels.count, parts)
+            parts = ceil_div(self.panels.count, panels)
+            return Cuts(rows, bands, each, ceil_div(tiles, each), panels, parts, by_part=True)
         if height == 1 and not own:
             depth = self.sums.inputs * self.kind.nbytes * columns
             each = max(1, min(tiles, FRAME_BYTES // depth, ceil_div(tiles, wanted)))
         stretches = ceil_div(tiles, each)
         parts = min(self.panels.count, ceil_div(ENOUGH_UNITS, several * bands * stretches))
         panels = ceil_div(self.panels.count, 1 if own else parts)
-        return _Cuts(rows, bands, each, stretches, panels, ceil_div(self.panels.count, panels))
+        parts = ceil_div(self.panels.count, panels)
+        return Cuts(rows, bands, each, stretches, panels, parts, by_part=False)
+
+    def _reads_weights_once(self) -> bool:
+        """Tell whether a row of weights is read by all pixels before the next; else turned round.
+
+        Weights that no core's own cache holds are worth that, if it holds the pixels.
+        """
+        item = self.kind.nbytes
+        pixels = self.sums.inputs * self.layout.places[1] * item
+        weights = self._group_size * item
+        return self.tile.by_filter and weights > WEIGHT_BYTES and pixels <= IMAGE_BYTES
 
     def _write_band(self, f: PhaseEmitter, target: V, channel: Index, row: Index, rows: int) -> V:
         """Copy the part of the frame that a band reads; gives where it lies."""
@@ -226,7 +243,7 @@ class _Direct:
     def _write_unit(
         self,
         f: PhaseEmitter,
-        cuts: _Cuts,
+        cuts: Cuts,
         unit: tuple[Index, Index, Index, Index, Index],
         source: V,
         plane: int,
@@ -243,6 +260,8 @@ class _Direct:
             output = block_start(f, panel, self.panels.outputs, self.sums.outputs)
             x = block_start(f, column, width, layout.places[1])
             start = f.iadd(f.imul(y, layout.row), f.imul(x, layout.column))
+            if cuts.by_part:
+                start = f.imul(column, self._pixels().tile)
             sides = (
                 f.at(source, self.kind, start),
                 f.at(weights, self.kind, f.imul(panel, self.panels.size)),

@@ -14,11 +14,16 @@ from cnndsl.backends.cpu.kernel import (
     KernelBuilder,
     Memory,
     PhaseEmitter,
+    ceil_div,
     element,
+    pieces,
 )
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.lanes import conjunction, each_chunk, load_strided, mask_within, splat
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V, constant
+
+FRAME_UNITS = 32
+"""Units that a copy is cut into, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +124,13 @@ def write_frames(k: KernelBuilder, sums: TapSum, frame: Frame, *, operand: int =
     nbytes = planes * frame.plane * kind.nbytes
     buffer = k.buffer(Memory.SHARED, nbytes)
     size = frame.image[0] * frame.image[1]
-    with k.phase(planes, nbytes=2.0 * nbytes, fenced=False) as f:
-        source = f.at(f.operand(operand), kind, f.imul(f.unit, size))
-        target = f.at(f.place(buffer), kind, f.imul(f.unit, frame.plane))
-        frame.write_rows(f, kind, source, target, (0, frame.rows))
+    # Few planes are cut into bands, so that there is enough to share.
+    height = ceil_div(frame.rows, max(1, FRAME_UNITS // planes))
+    bands = ceil_div(frame.rows, height)
+    with k.phase(planes * bands, nbytes=2.0 * nbytes) as f:
+        plane, band = f.unravel(f.unit, (planes, bands))
+        first, stop = pieces(f, frame.rows, height, band)
+        source = f.at(f.operand(operand), kind, f.imul(plane, size))
+        start = f.iadd(f.imul(plane, frame.plane), f.imul(first, frame.pitch))
+        frame.write_rows(f, kind, source, f.at(f.place(buffer), kind, start), (first, stop))
     return buffer

@@ -61,7 +61,7 @@ class Panels:
         buffer = k.buffer(Memory.PACKED, nbytes, operand)
         blocks = sums.inputs // self.inputs
         units = sums.groups * self.count * blocks
-        with k.phase(units, nbytes=4.0 * nbytes, packs=True, fenced=False) as f:
+        with k.phase(units, nbytes=4.0 * nbytes, packs=True) as f:
             group, panel, block = f.unravel(f.unit, (sums.groups, self.count, blocks))
             first = block_start(f, panel, self.outputs, sums.outputs)
             offset, output, each = sums.weights

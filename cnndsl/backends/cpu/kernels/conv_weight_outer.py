@@ -152,7 +152,7 @@ class WeightOuter:
         units = sums.images * sums.groups * self.blocks
         nbytes = units * rounded * lanes * self.kind.nbytes
         buffer = self.k.buffer(Memory.SHARED, nbytes)
-        with self.k.phase(units, nbytes=2.0 * nbytes, fenced=False) as f:
+        with self.k.phase(units, nbytes=2.0 * nbytes) as f:
             several, block = f.idiv(f.unit, self.blocks), f.irem(f.unit, self.blocks)
             first = f.imul(block, lanes)
             channel = f.iadd(f.imul(several, sums.outputs), first)

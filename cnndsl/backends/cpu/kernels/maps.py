@@ -78,7 +78,6 @@ def write_map(
     compute: Compute,
     *,
     flops: int = 1,
-    fenced: bool = True,
 ) -> None:
     """Write a phase that computes the elements of `shape` of a result from those of operands.
 
@@ -88,7 +87,7 @@ def write_map(
         return
     shape, strides = collapse(shape, [s.strides for s in (*inputs, output)])
     if _turned(shape, strides, inputs, output):
-        _write_turned(k, shape, strides, inputs[0], output, fenced=fenced)
+        _write_turned(k, shape, strides, inputs[0], output)
         return
     row = _Row(k, shape, strides, inputs, output, compute)
     nbytes = sum(min(s.kind.size, prod(shape)) * s.kind.dtype.nbytes for s in (*inputs, output))
@@ -96,14 +95,14 @@ def write_map(
     length, rows = shape[-1], prod(shape[:-1])
     if length > 2 * GRAIN:
         cuts = ceil_div(length, GRAIN)
-        with k.phase(rows * cuts, flops=work, nbytes=nbytes, fenced=fenced) as f:
+        with k.phase(rows * cuts, flops=work, nbytes=nbytes) as f:
             begin = f.imul(f.irem(f.unit, cuts), GRAIN)
             row.write(f, f.idiv(f.unit, cuts), begin, f.imin(f.iadd(begin, GRAIN), length))
         return
     several = max(1, GRAIN // length)
     units = ceil_div(rows, several)
     with (
-        k.phase(units, flops=work, nbytes=nbytes, fenced=fenced) as f,
+        k.phase(units, flops=work, nbytes=nbytes) as f,
         f.loop(*pieces(f, rows, several, f.unit)) as at,
     ):
         row.write(f, at, 0, length)
@@ -189,8 +188,6 @@ def _write_turned(
     strides: Sequence[Strides],
     source: Stream,
     output: Stream,
-    *,
-    fenced: bool,
 ) -> None:
     """Copy squares of as many elements each way as a vector has, turning them in registers."""
     size = k.lanes(output.kind)
@@ -201,7 +198,7 @@ def _write_turned(
     bands = ceil_div(depth, size)
     units = prod(shape[i] for i in others) * bands
     nbytes = 2.0 * prod(shape) * output.kind.dtype.nbytes
-    with k.phase(units, nbytes=nbytes, fenced=fenced) as f:
+    with k.phase(units, nbytes=nbytes) as f:
         where = f.unravel(f.idiv(f.unit, bands), [shape[i] for i in others])
         first = f.imul(f.irem(f.unit, bands), size)
         start = f.iadd(source.offset, f.dot(where, [strides[0][i] for i in others]))

@@ -73,7 +73,7 @@ def concat_cpu(k: KernelBuilder, node: Node[ConcatAttrs]) -> None:
     for number, part in enumerate(k.operands):
         source = Stream(number, part, row_major(part.shape))
         target = Stream(0, y, strides, begin * strides[axis])
-        write_map(k, part.shape, [source], target, copied, fenced=False)
+        write_map(k, part.shape, [source], target, copied)
         begin += part.shape[axis]
 
 
@@ -86,7 +86,7 @@ def split_cpu(k: KernelBuilder, node: Node[SplitAttrs]) -> None:
     for number, part in enumerate(k.results):
         source = Stream(0, x, strides, begins[number] * strides[axis])
         target = Stream(number, part, row_major(part.shape))
-        write_map(k, part.shape, [source], target, copied, fenced=False)
+        write_map(k, part.shape, [source], target, copied)
 
 
 def _box(shape: Shape, starts: Shape, steps: Shape) -> tuple[Shape, int]:

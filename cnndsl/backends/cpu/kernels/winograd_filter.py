@@ -36,7 +36,7 @@ def write_filters(
     blocks = ceil_div(depth, each)
     offset, output, input_ = sums.weights
     units = sums.groups * panels * vectors * blocks
-    with k.phase(units, nbytes=2.0 * nbytes, packs=True, fenced=False) as f:
+    with k.phase(units, nbytes=2.0 * nbytes, packs=True) as f:
         group, panel, v, block = f.unravel(f.unit, (sums.groups, panels, vectors, blocks))
         first = f.iadd(block_start(f, panel, filters, sums.outputs), f.imul(v, lanes))
         number = f.iadd(f.imul(group, panels), panel)

@@ -72,7 +72,7 @@ class Tiles:
         strip = self._strip_buffer()
         area = len(self.matrix) ** 2
         flops = float(blocks * cuts.tiles * self.depth * area * 16)
-        with self.k.phase(blocks * vectors, flops=flops, fenced=False) as f:
+        with self.k.phase(blocks * vectors, flops=flops) as f:
             group, *block, vector = f.unravel(f.unit, (self.groups, *cuts.blocks, vectors))
             number = f.idiv(f.unit, vectors)
             target = f.at(f.place(shared), self._kind, f.imul(number, area * self.spacing))

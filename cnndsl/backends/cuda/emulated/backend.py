@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from cnndsl.backends.base import Precision
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.emulated.compile import unavailable
 from cnndsl.backends.cuda.emulated.driver import EmulatedDriver, default_folder
@@ -16,11 +17,12 @@ class EmulatedBackend(CudaBackend):
 
     name: ClassVar[str] = "cuda-emulated"
 
-    def __init__(self, *, settings: Settings | None = None) -> None:
+    def __init__(self, *, precision: Precision = "fast", settings: Settings | None = None) -> None:
         """Without `settings` the environment is read."""
         known = Settings.from_env() if settings is None else settings
         super().__init__(
             lambda: EmulatedDriver(folder=default_folder(known.kernel_dir)),
             why_not=unavailable,
             policy=Policy(known.gpu_precision),
+            precision=precision,
         )
