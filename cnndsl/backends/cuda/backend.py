@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from time import perf_counter
 from typing import Any, ClassVar
@@ -25,11 +25,12 @@ from cnndsl.backends.cuda.program import (
     write_kernels,
 )
 from cnndsl.backends.cuda.table import kernels as rules
+from cnndsl.backends.cuda.updates import put_off
 from cnndsl.ir.graph import NodeId
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.rules import Array, compute
-from cnndsl.plan.plan import Arena, Phase, Plan
+from cnndsl.plan.plan import Arena, Phase, Plan, Step
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.runtime.profile import Profile
 from cnndsl.support.diagnostics import BackendError
@@ -49,12 +50,14 @@ class CudaBackend(Backend):
         policy: Policy = DEFAULT_POLICY,
         precision: Precision = "fast",
         record: bool = True,
+        join: bool = True,
         poison: bool = False,
     ) -> None:
         """Serve the device of `driver`, made when a plan is compiled if `why_not` gives no reason.
 
         With `precision="exact"`, factors keep all their bits whatever the policy says.
         Without `record` the launches of a run are queued one by one instead of replayed as one.
+        Without `join` each update of a parameter is a launch of its own.
         With `poison`, memory whose lifetime has ended is overwritten at once.
         """
         self._driver = driver
@@ -62,6 +65,7 @@ class CudaBackend(Backend):
         super().__init__(precision=precision)
         self._policy = DEFAULT_POLICY if precision == "exact" else policy
         self._record = record
+        self._join = join
         self._poison = poison
 
     def unavailable(self) -> str | None:
@@ -91,7 +95,10 @@ class CudaBackend(Backend):
             )
         written = write_kernels(steps, self._policy)
         driver = self._driver()
-        return CudaExecutable(plan, written, driver, record=self._record, poison=self._poison)
+        waiting = put_off(plan) if self._join else ()
+        return CudaExecutable(
+            plan, written, driver, waiting, record=self._record, poison=self._poison
+        )
 
 
 class CudaExecutable(Executable):
@@ -108,20 +115,24 @@ class CudaExecutable(Executable):
         plan: Plan,
         written: Mapping[NodeId, Kernel],
         driver: Driver,
+        waiting: Sequence[Step] = (),
         *,
         record: bool,
         poison: bool,
     ) -> None:
-        """Compile, take the memory and fill the constants."""
+        """Compile, take the memory and fill the constants; `waiting` are updates put off."""
         super().__init__(plan)
         self.driver = driver
         self._kernels = written
-        self._layout = Layout.of(plan, written)
+        self._layout = Layout.of(plan, written, waiting)
         driver.load(launches_of(written.values()))
         check_memory(driver, plan, self._layout)
         self._base = driver.allocate(self._layout.nbytes)
         weakref.finalize(self, driver.release, self._base)
-        self._program = Program(plan, written, self._layout, self._base, poison=poison)
+        self._program = Program(plan, written, self._layout, self._base, waiting, poison=poison)
+        driver.load(self._program.launches())
+        for address, table in self._program.tables:
+            driver.write(address, table)
         self._queue = threading.Lock()
         self._record = record
         self._recording: Recording | None = None
@@ -171,9 +182,7 @@ class CudaExecutable(Executable):
             self._complain()
 
     def _run_commands(self) -> tuple[Command, ...]:
-        program = self._program
-        steps = program.steps(Phase.RUN)
-        return tuple(chain(program.before(), *steps, program.after()))
+        return tuple(self._program.run())
 
     def _launch(
         self, feeds: Mapping[str, Array], *, timed: bool

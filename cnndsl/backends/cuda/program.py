@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cnndsl.backends.cuda.driver import Command, Fill, Move, Run, Stretch
 from cnndsl.backends.cuda.kernel import (
     ALIGNMENT,
+    Access,
     Argument,
     Kernel,
     KernelBuilder,
@@ -17,7 +18,16 @@ from cnndsl.backends.cuda.kernel import (
 )
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.table import kernels as rules
+from cnndsl.backends.cuda.updates import (
+    Update,
+    groups,
+    origin,
+    own_memory,
+    table_bytes,
+    waves,
+)
 from cnndsl.ir.graph import NodeId, Value
+from cnndsl.ops.rules import Array
 from cnndsl.plan.plan import Arena, Phase, Plan, Slot, Step
 
 REPORT_BYTES = 8
@@ -74,12 +84,18 @@ class Layout:
     """The word of each step that may find fault."""
     outputs: Mapping[str, int]
     """Where outputs are brought to safety before parameters are overwritten."""
+    own: Mapping[Value, int]
+    """Values that have memory of their own, as updates which wait for the end read them."""
+    tables: tuple[int, int]
+    """First byte of the rows and of the blocks of joined updates."""
     nbytes: int
     """Size of the block."""
 
     @classmethod
-    def of(cls, plan: Plan, kernels: Mapping[NodeId, Kernel]) -> Layout:
-        """Lay out the memory of a plan and of its kernels."""
+    def of(
+        cls, plan: Plan, kernels: Mapping[NodeId, Kernel], waiting: Sequence[Step] = ()
+    ) -> Layout:
+        """Lay out the memory of a plan and of its kernels; `waiting` are updates put off."""
         top = 0
 
         def take(nbytes: int) -> int:
@@ -97,7 +113,10 @@ class Layout:
         if plan.copies:
             for name, value in plan.graph.outputs.items():
                 outputs[name] = take(plan.graph.type_of(value).nbytes)
-        return cls(arenas, scratch, scratch_bytes, reports, outputs, top)
+        own = {v: take(plan.graph.type_of(v).nbytes) for v in own_memory(plan, waiting)}
+        rows, blocks = table_bytes(waiting)
+        tables = take(rows), take(blocks)
+        return cls(arenas, scratch, scratch_bytes, reports, outputs, own, tables, top)
 
     def place(self, slot: Slot) -> int:
         """Give the first byte of a slot."""
@@ -113,15 +132,52 @@ class Program:
         kernels: Mapping[NodeId, Kernel],
         layout: Layout,
         base: int,
+        waiting: Sequence[Step] = (),
         *,
         poison: bool = False,
     ) -> None:
-        """Bind to memory that begins at `base`; `poison` fills memory whose lifetime has ended."""
+        """Bind to memory that begins at `base`; `waiting` are updates that are done last.
+
+        `poison` fills memory whose lifetime has ended.
+        """
         self._plan = plan
         self._kernels = kernels
         self._layout = layout
         self._base = base
         self._poison = poison
+        self._waiting = waiting
+        self._updates, self.tables = self._join()
+
+    def _join(self) -> tuple[list[Command], list[tuple[int, Array]]]:
+        """Give the commands of the updates, and the tables that they need at their addresses."""
+        updates = [
+            Update(
+                step,
+                tuple(map(self._where, step.node.operands, step.operands)),
+                self._where(step.node.results[0], step.results[0]),
+            )
+            for step in self._waiting
+        ]
+        tops = [self._base + place for place in self._layout.tables]
+        commands: list[Command] = []
+        tables: list[tuple[int, Array]] = []
+        for wave in waves(updates):
+            joined, alone = groups(wave)
+            for group in joined:
+                stretches = []
+                for index, table in enumerate((group.rows, group.blocks)):
+                    tables.append((tops[index], table))
+                    stretches.append(Stretch(tops[index], table.nbytes, Access.READ))
+                    tops[index] += -(-table.nbytes // ALIGNMENT) * ALIGNMENT
+                commands.append(Run(group.launch, tuple(stretches)))
+            for update in alone:
+                commands.extend(self._runs(update.step))
+        return commands, tables
+
+    def _where(self, value: Value, slot: Slot) -> int:
+        """Give the address of a value, which the plan has put in `slot`."""
+        own = self._layout.own.get(origin(self._plan, value)) if self._layout.own else None
+        return self.address(slot) if own is None else self._base + own
 
     def address(self, slot: Slot) -> int:
         """Give the address of a slot."""
@@ -131,7 +187,8 @@ class Program:
         """Give the address at which an output is read after a run."""
         if name in self._layout.outputs:
             return self._base + self._layout.outputs[name]
-        return self.address(self._plan.slots[self._plan.graph.outputs[name]])
+        value = self._plan.graph.outputs[name]
+        return self._where(value, self._plan.slots[value])
 
     def reports(self) -> dict[NodeId, int]:
         """Give the address of each report."""
@@ -144,6 +201,21 @@ class Program:
             [*self._runs(step), *dying.get(index, ())]
             for index, step in enumerate(self._plan.steps_of(phase))
         ]
+
+    def run(self) -> list[Command]:
+        """Give all commands of a run: steps, then the updates that waited, then what comes last."""
+        names = {step.node.id for step in self._waiting}
+        dying = self._dying(Phase.RUN)
+        commands = self.before()
+        for index, step in enumerate(self._plan.steps):
+            if step.node.id not in names:
+                commands.extend(self._runs(step))
+            commands.extend(dying.get(index, ()))
+        return [*commands, *self._updates, *self.after()]
+
+    def launches(self) -> list[Launch]:
+        """Give the functions of the joined updates."""
+        return [command.launch for command in self._updates if isinstance(command, Run)]
 
     def before(self) -> list[Command]:
         """Give what comes before the steps of a phase: reports are cleared."""
@@ -162,8 +234,10 @@ class Program:
         """Give what comes after the steps of a run: outputs to safety, then updates."""
         commands: list[Command] = []
         for name in self._layout.outputs:
-            slot = self._plan.slots[self._plan.graph.outputs[name]]
-            commands.append(Move(self.address(slot), self.output(name), slot.type.nbytes))
+            value = self._plan.graph.outputs[name]
+            slot = self._plan.slots[value]
+            place = self._where(value, slot)
+            commands.append(Move(place, self.output(name), slot.type.nbytes))
         for copy in self._plan.copies:
             source, target = self.address(copy.source), self.address(copy.target)
             commands.append(Move(source, target, copy.source.type.nbytes))
@@ -179,9 +253,11 @@ class Program:
     def _stretch(self, argument: Argument, step: Step) -> Stretch:
         match argument.place:
             case Place.OPERAND:
-                address = self.address(step.operands[argument.index])
+                index = argument.index
+                address = self._where(step.node.operands[index], step.operands[index])
             case Place.RESULT:
-                address = self.address(step.results[argument.index])
+                index = argument.index
+                address = self._where(step.node.results[index], step.results[index])
             case Place.SCRATCH:
                 address = self._base + self._layout.scratch + argument.index
             case Place.REPORT:

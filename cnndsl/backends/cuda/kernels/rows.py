@@ -7,8 +7,10 @@ run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cnndsl.backends.cuda.kernel import SIZES, KernelBuilder, Pointer, ceil_div
 from cnndsl.backends.cuda.scalars import literal
@@ -174,60 +176,56 @@ def total_rows(
     slices' totals are joined by a second launch.
     """
     start = none if none is not None else NONE[how].format(T=kind)
-    target = to or k.result()
     slices = slices_of(rows.count, rows.width)
-    if slices == 1:
-        launch_rows(
-            k,
-            label,
-            _TOTAL,
-            count=rows.count,
-            lanes=rows.lanes,
-            room=kind,
-            reads=reads,
-            writes=[("y", target)],
-            T=kind,
-            NONE=start,
-            WIDTH=rows.width,
-            HOW=how,
-            value=value,
-            finish=finish,
-        )
-        return
-    part = k.scratch(rows.count * slices, kind)
+    known: dict[str, Any] = {"T": kind, "NONE": start, "HOW": how}
+    lanes, width = rows.lanes, rows.width
+    if slices > 1:
+        reads = [("part", _slices(k, rows, slices, known, value, reads, label))]
+        value = f"const {kind} value = part[row * {slices} + j];"
+        lanes, width = 1 if slices <= 8 else WARP, slices
+    launch_rows(
+        k,
+        f"{label}whole" if slices > 1 else label,
+        _TOTAL,
+        count=rows.count,
+        lanes=lanes,
+        room=kind,
+        reads=reads,
+        writes=[("y", to or k.result())],
+        WIDTH=width,
+        value=value,
+        finish=finish,
+        **known,
+    )
+
+
+def _slices(
+    k: KernelBuilder,
+    rows: Rows,
+    slices: int,
+    known: dict[str, Any],
+    value: str,
+    reads: Sequence[tuple[str, Pointer]],
+    label: str,
+) -> Pointer:
+    """Join the elements of each slice of each row; gives where the totals are."""
+    part = k.scratch(rows.count * slices, known["T"])
     launch_rows(
         k,
         f"{label}slices",
         _SLICED,
         count=rows.count * slices,
         lanes=BLOCK,
-        room=kind,
+        room=known["T"],
         reads=reads,
         writes=[("part", part)],
-        T=kind,
-        NONE=start,
         WIDTH=rows.width,
         SLICES=slices,
         LENGTH=ceil_div(rows.width, slices),
-        HOW=how,
-        value=value.replace("row", "whole"),
+        value=re.sub(r"\brow\b", "whole", value),
+        **known,
     )
-    launch_rows(
-        k,
-        f"{label}whole",
-        _TOTAL,
-        count=rows.count,
-        lanes=1 if slices <= 8 else WARP,
-        room=kind,
-        reads=[("part", part)],
-        writes=[("y", target)],
-        T=kind,
-        NONE=start,
-        WIDTH=slices,
-        HOW=how,
-        value=f"const {kind} value = part[row * {slices} + j];",
-        finish=finish,
-    )
+    return part
 
 
 def least(dtype: DType) -> str:
