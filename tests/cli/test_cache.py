@@ -26,9 +26,13 @@ def test_kernels_are_kept_counted_and_cleared(
     assert full["bytes"] == sum(file.stat().st_size for file in files) <= full["most_bytes"]
     assert run("cache", "info").out.startswith(f"{folder}: {len(files)} kernels, ")
     (folder / "note.txt").write_text("not a kernel")
+    for kind in ("cuda/one.cubin", "emulated/one.so"):
+        (folder / kind).parent.mkdir(exist_ok=True)
+        (folder / kind).write_bytes(b"kept")
+    assert run_json("cache", "info")["kernels"] == len(files) + 2
     cleared = run_json("cache", "clear")
-    assert (cleared["freed"], cleared["kernels"]) == (full["bytes"], 0)
-    assert [path.name for path in folder.iterdir()] == ["note.txt"]
+    assert (cleared["freed"], cleared["kernels"]) == (full["bytes"] + 8, 0)
+    assert [path.name for path in folder.rglob("*.*")] == ["note.txt"]
     assert run("cache", "clear").out == "0 B freed\n"
 
 

@@ -19,6 +19,8 @@ from cnndsl.backends.cpu.target import CpuTarget
 
 MOST_BYTES = 256 << 20
 """What the folder may hold; beyond it the files that were not used for longest go."""
+KINDS = ("*.o", "cuda/*.cubin", "emulated/*.so")
+"""What counts: this backend's files, and those that the CUDA backend keeps beside them."""
 FORMAT = "2"
 """Changes with the content of the files, and with the passes that code goes through."""
 _DIGEST = hashlib.sha256().digest_size
@@ -119,7 +121,7 @@ class ObjectStore:
     def _files(self) -> list[tuple[Path, int, float]]:
         """Give the files with their sizes and the times of their last use."""
         found = []
-        for path in self.folder.glob("*.o"):
+        for path in (path for kind in KINDS for path in self.folder.glob(kind)):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 found.append((path, status.st_size, status.st_mtime))
