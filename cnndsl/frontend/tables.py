@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +93,4 @@ def write() -> None:
 
 
 if __name__ == "__main__":
-    if sys.flags.hash_randomization:
-        # Lark numbers states in the order of sets; with a fixed seed the file is the same each time.
-        command = [sys.executable, "-m", "cnndsl.frontend.tables"]
-        os.execve(sys.executable, command, os.environ | {"PYTHONHASHSEED": "0"})
     write()
