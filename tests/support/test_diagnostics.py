@@ -194,7 +194,7 @@ error[E0401]: `relu` takes one stream and was given two
 def test_the_caret_hangs_when_another_label_follows() -> None:
     page = Page("gan.cnn", {5: "  update D minimize l1(G(z), x)"})
     found = error(
-        "E0701",
+        "E0702",
         "this loss does not depend on D, so updating D does nothing",
         page.at(5, "D"),
         label="to be updated",
@@ -204,7 +204,7 @@ def test_the_caret_hangs_when_another_label_follows() -> None:
     check(
         render(found, page.sources),
         """
-error[E0701]: this loss does not depend on D, so updating D does nothing
+error[E0702]: this loss does not depend on D, so updating D does nothing
  --> gan.cnn:5:10
   |
 5 |   update D minimize l1(G(z), x)
