@@ -126,13 +126,17 @@ class Model:
 
         Raises `WeightsError` for a file that is none or does not fit its own program.
         """
-        _, metadata = load_state(path)
+        state, metadata = load_state(path)
         if "program" not in metadata:
             raise DiagnosticError(
                 error(
                     "E0712",
                     f"{path} does not hold the program of its weights",
-                    helps=("give the program, and these weights with --weights",),
+                    notes=(f"arrays: {len(state):,}; program: none",),
+                    helps=(
+                        f"`cnndsl train PROGRAM --weights {path.name}` begins a run with them",
+                        f"in Python: `cnndsl.load(PROGRAM).load_weights({path.name!r})`",
+                    ),
                 )
             )
         try:

@@ -59,11 +59,13 @@ def load(name: str, *, precision: Precision = "fast") -> Backend:
             )
         )
     if precision not in PRECISIONS:
+        close = nearest(precision, PRECISIONS)
         raise DiagnosticError(
             error(
                 "E0913",
                 f"no precision is called {precision}",
                 notes=(f"known: {', '.join(PRECISIONS)}",),
+                helps=(f"did you mean {close[0]}?",) if close else (),
             )
         )
     path = BACKENDS[base] if base in BACKENDS else EMULATORS[base]

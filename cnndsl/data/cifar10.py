@@ -115,7 +115,10 @@ def read_archive(path: Path, names: Sequence[str], *, sha256: str = ARCHIVE_SHA2
                 "E0817",
                 f"{path} is not the published archive",
                 notes=(f"SHA-256 {found}\nexpected {sha256}",),
-                helps=("get it again; or unpack it yourself and name the folder",),
+                helps=(
+                    "remove it, and `cnndsl data get cifar10` gets it again",
+                    "or unpack it yourself and name the folder with --data-dir",
+                ),
             )
         file.seek(0)
         try:

@@ -9,6 +9,7 @@ does so only when `fetch` is called.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import os
@@ -254,11 +255,13 @@ def _writing(folder: Path, size: int) -> Iterator[None]:
 
 
 def _cannot_write(folder: Path, size: int, problem: OSError) -> DataError:
+    full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+    other = "name another folder with --to"
     return data_error(
         "E0818",
         f"{folder} cannot be written: {cause(problem)}",
         notes=(f"{size:,} bytes are needed",),
-        helps=("free some space, or name another folder with --data-dir",),
+        helps=(f"free some space, or {other}" if full else other,),
     )
 
 

@@ -229,7 +229,8 @@ def _different_sizes(
     return data_error(
         "E0812",
         f"{path} is {shape[1]}x{shape[2]}, but {first} is {size[0]}x{size[1]}",
-        helps=("say `resize: 64x64` (or another size) in the data section",),
+        notes=("height x width; the images of a batch lie in one array, so all have one size",),
+        helps=(f"say `resize: {size[0]}x{size[1]}` (or another size) in the data section",),
     )
 
 

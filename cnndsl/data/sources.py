@@ -84,7 +84,11 @@ def find_folder(name: str, *, base: Path | None, places: Places) -> Path:
             # The user's own data folders may hold links; a program that came along may not.
             inside = folder.resolve().is_relative_to((base or folder).resolve())
             if base is not None and folder == base / name and not inside:
-                raise data_error("E0813", f"{folder} is a link that leads out of {base}")
+                raise data_error(
+                    "E0813",
+                    f"{folder} is a link that leads out of {base}",
+                    helps=("name the folder that holds the data with --data-dir or CNNDSL_DATA",),
+                )
             return folder
     raise data_error(
         "E0801",

@@ -26,7 +26,12 @@ def warn_of_memory(network: Network, limits: Limits) -> Diagnostic | None:
         f"{available / 2**30:,.1f}",
         layer.span if layer is not None else None,
         label=f"{largest.params:,} parameters and {largest.activations:,} numbers here",
-        notes=("in single precision, for one image going forward",),
+        notes=(
+            f"{costs.parameter_bytes // 4:,} parameters and {costs.activation_bytes // 4:,} "
+            f"numbers between layers, 4 bytes each: {needed:,} bytes",
+            "for one image going forward; training keeps gradients besides",
+        ),
+        helps=("make the layer that is underlined smaller, or run it on a larger machine",),
     )
 
 

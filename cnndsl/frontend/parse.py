@@ -26,7 +26,7 @@ from cnndsl.frontend.tree import TreeBuilder
 from cnndsl.frontend.tree_values import Token
 from cnndsl.support.collector import paused_collector
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
-from cnndsl.support.limits import DEFAULT_LIMITS, Limits, Watch
+from cnndsl.support.limits import DEADLINE, DEFAULT_LIMITS, Limits, Watch
 from cnndsl.support.source import SourceFile, Span
 
 FATAL = frozenset({"E0103", "E0105", "E0609", "E0614", "E0615"})
@@ -151,7 +151,7 @@ class Attempt:
             self.tokens.append(token)
             if watch.is_over:
                 took = f"reading this file takes over {self.limits.seconds:g} seconds"
-                raise self._limit("E0609", token, took)
+                raise self._limit("E0609", token, took, DEADLINE)
             if len(self.tokens) > self.limits.tokens:
                 raise self._limit(
                     "E0614",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
@@ -11,11 +12,15 @@ from cnndsl.frontend.foreign import recognise_bytes
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
 from cnndsl.support.limits import DEFAULT_LIMITS, Limits
 from cnndsl.support.source import SourceFile, Span
+from cnndsl.support.suggest import nearest
 
 SCAN = re.compile(
     r'(?P<string>"[^"\n]*")|(?P<comment>(?:#|//)[^\n]*)|(?P<hidden>[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c])'
 )
 """Strings, comments, and the characters that make text read in another order than it is."""
+
+MOST_NEIGHBOURS = 10_000
+"""Files of a folder that are looked through for the name that is meant."""
 
 HIDDEN = re.compile(r"[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 
@@ -56,6 +61,20 @@ def decode_text(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) -> S
     return source
 
 
+def _not_there(path: Path, name: str) -> Diagnostic:
+    """Say that there is no such file, and which of its neighbours is probably meant."""
+    folder = path.parent
+    if not folder.is_dir():
+        return error("E0610", f"there is no file called {name}, and no folder called {folder}")
+    try:
+        around = sorted(other.name for other in itertools.islice(folder.iterdir(), MOST_NEIGHBOURS))
+    except OSError:
+        around = []
+    close = [str(folder / other) for other in nearest(path.name, around, limit=1)]
+    helps = tuple(f"did you mean {other}?" for other in close)
+    return error("E0610", f"there is no file called {name}", helps=helps)
+
+
 def _read_bytes(path: Path, name: str, limits: Limits) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -63,7 +82,7 @@ def _read_bytes(path: Path, name: str, limits: Limits) -> bytes:
     except IsADirectoryError:
         raise DiagnosticError(_not_a_file(name, "a folder")) from None
     except FileNotFoundError:
-        raise DiagnosticError(error("E0610", f"there is no file called {name}")) from None
+        raise DiagnosticError(_not_there(path, name)) from None
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise DiagnosticError(error("E0610", f"{name} cannot be read: {reason}")) from None

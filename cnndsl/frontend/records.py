@@ -10,7 +10,7 @@ from cnndsl.layers.base import Hwc, LayerKind, LayerSpec, ParameterSpec
 from cnndsl.layers.network import Input, Layer, Network
 from cnndsl.layers.weights import choose_inits
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
-from cnndsl.support.limits import Limits
+from cnndsl.support.limits import DEADLINE, Limits
 from cnndsl.support.source import Span
 
 
@@ -246,6 +246,7 @@ def too_long(limits: Limits, phase: str, span: Span) -> Diagnostic:
         f"{phase} this program takes over {limits.seconds:g} seconds",
         span,
         label=f"{phase} had come this far",
+        helps=(DEADLINE,),
     )
 
 

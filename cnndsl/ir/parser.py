@@ -18,6 +18,7 @@ from typing import Any
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput, UnexpectedToken
+from lark.lexer import PatternStr
 
 from cnndsl.ir.graph import Graph, Node, NodeId, Origin, Value
 from cnndsl.ir.op import OPS, Attrs, Op, ScalarChain, ScalarStep
@@ -38,6 +39,13 @@ _WORDS: dict[str, object] = {
 }
 
 
+MOST_SIGNS = 6
+"""Signs that a message lists."""
+
+WRITTEN_BY = "`cnndsl ir PROGRAM` writes the text of a graph, for comparison"
+"""What to hold a text against that cannot be read."""
+
+
 def parse_graph(text: str, *, file: str = "<graph>") -> Graph:
     """Read one graph; raises `DiagnosticError` with the place of what cannot be read.
 
@@ -54,7 +62,7 @@ def parse_graph(text: str, *, file: str = "<graph>") -> Graph:
 
 def _unexpected(source: SourceFile, unexpected: UnexpectedInput) -> DiagnosticError:
     lines = source.text.split("\n")
-    line, column = unexpected.line, unexpected.column
+    line, column, width = unexpected.line, unexpected.column, 1
     message = "the text of the graph ends too early"
     # The end of the text has no place of its own.
     if line < 1 or (isinstance(unexpected, UnexpectedToken) and unexpected.token.type == "$END"):
@@ -62,8 +70,23 @@ def _unexpected(source: SourceFile, unexpected: UnexpectedInput) -> DiagnosticEr
     else:
         found = lines[line - 1][column - 1 : column + 19]
         message = f"this is not the text of a graph: unexpected {found!r}"
-    span = Span(source.name, line, column, line, column + 1)
-    return DiagnosticError(error("E0650", message, span), sources={source.name: source})
+        if isinstance(unexpected, UnexpectedToken):
+            width = max(1, len(unexpected.token.split("\n")[0]))
+    span = Span(source.name, line, column, line, column + width)
+    found_here = error("E0650", message, span, notes=_awaited(unexpected), helps=(WRITTEN_BY,))
+    return DiagnosticError(found_here, sources={source.name: source})
+
+
+def _awaited(unexpected: UnexpectedInput) -> tuple[str, ...]:
+    """Say which signs could stand where a text went wrong; words are too many to list."""
+    if not isinstance(unexpected, UnexpectedToken):
+        return ()
+    # `accepts` tries each terminal; `expected` has those of merged states as well.
+    awaited = [t for t in _lark().terminals if t.name in (unexpected.accepts or ())]
+    signs = sorted(t.pattern.value for t in awaited if isinstance(t.pattern, PatternStr))
+    if not signs or len(signs) > MOST_SIGNS:
+        return ()
+    return (f"here stands {' or '.join(f'`{sign}`' for sign in signs)}",)
 
 
 @functools.cache
@@ -284,7 +307,7 @@ class _Reader:
         return Span(self._source.name, line, column, end_line, end_column)
 
     def _fail(self, token: Token, message: str) -> DiagnosticError:
-        found = error("E0650", message, self._span(token))
+        found = error("E0650", message, self._span(token), helps=(WRITTEN_BY,))
         return DiagnosticError(found, sources={self._source.name: self._source})
 
 

@@ -15,13 +15,17 @@ from cnndsl.frontend.values import MapValue, SizeValue
 from cnndsl.layers.base import Hwc
 from cnndsl.layers.weights import override_inits
 from cnndsl.session.choices import Choices
-from cnndsl.support.diagnostics import DiagnosticError, error
+from cnndsl.support.diagnostics import DataError, DiagnosticError, error
 from cnndsl.train.settings import Choice, TrainSettings, make_optimizer, make_schedule
 
 BUILT_IN = "digits"
 """The data set that a program without data is trained on."""
 
 Augment = Flip | Shift | Crop | Jitter
+
+
+_OF_PATHS = frozenset({"E0801", "E0813"})
+"""Codes of errors that a program's path of data can be to blame for."""
 
 
 @contextmanager
@@ -31,6 +35,21 @@ def pointing_into(program: ast.Program) -> Iterator[None]:
         yield
     except DiagnosticError as problem:
         problem.sources = {program.source.name: program.source, **problem.sources}
+        raise
+
+
+@contextmanager
+def pointing_at_source(section: DataSection | None) -> Iterator[None]:
+    """Give errors about a path of data the place where the program names it."""
+    try:
+        yield
+    except DataError as problem:
+        source = section.source if section is not None else None
+        where = source.span if source is not None else None
+        problem.diagnostics = tuple(
+            replace(found, span=where) if found.span is None and found.code in _OF_PATHS else found
+            for found in problem.diagnostics
+        )
         raise
 
 

@@ -30,12 +30,14 @@ from cnndsl.session.loads import loaded_weights
 from cnndsl.session.resolve import (
     data_spec,
     plain_elaboration,
+    pointing_at_source,
     pointing_into,
     resolve,
     with_chosen_start,
 )
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.settings import Settings
+from cnndsl.support.suggest import nearest
 from cnndsl.train.evaluate import Batches, evaluate
 from cnndsl.train.loop import Event, FitOptions, Trainer
 from cnndsl.train.metrics import Tally
@@ -203,8 +205,15 @@ class Session:
         splits = {"test": self.data.test, "val": self.data.val, "train": self.data.train}
         chosen = splits.get(split)
         if chosen is None:
+            here = [name for name, images in splits.items() if images is not None]
+            close = nearest(split, here, limit=1)
             raise DiagnosticError(
-                error("E0821", f"the data set {self.data.name} has no {split} images")
+                error(
+                    "E0821",
+                    f"the data set {self.data.name} has no {split} images",
+                    notes=(f"it has {', '.join(here)}",),
+                    helps=(f"did you mean {close[0]}?",) if close else (),
+                )
             )
         return evaluate(
             self.scorer,
@@ -317,13 +326,14 @@ def open_session(
     if like is not None and like.spec == spec and like.network.inputs[0].size == size:
         data = like.data
     else:
-        data = open_data(
-            spec,
-            size,
-            base_dir=folder.parent if folder is not None else base_dir,
-            data_dir=choices.data_dir,
-            settings=Settings.from_env(),
-        )
+        with pointing_into(program), pointing_at_source(elaboration.data.get(settings.data)):
+            data = open_data(
+                spec,
+                size,
+                base_dir=folder.parent if folder is not None else base_dir,
+                data_dir=choices.data_dir,
+                settings=Settings.from_env(),
+            )
     notes.extend(data.notes)
     with pointing_into(program):
         check_scores(elaboration.network, data)

@@ -68,3 +68,6 @@ class Watch:
 
 DEFAULT_LIMITS = Limits()
 """The limits of the command line."""
+
+DEADLINE = "whoever runs it sets that limit: `check(program, limits=Limits(seconds=60))`"
+"""What is said when time is up; nothing limits it where nobody asked for a limit."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from cnndsl.support.diagnostics import SettingError, error
+from cnndsl.support.suggest import nearest
 
 GpuPrecision = Literal["fp32", "tf32", "bf16"]
 """How the factors of products are rounded on a GPU."""
@@ -65,7 +66,7 @@ def _number(env: Mapping[str, str], name: str, least: int, most: int | None) -> 
     if plain and least <= int(text) and (most is None or int(text) <= most):
         return int(text)
     takes = f"a number from {least}" + ("" if most is None else f" to {most}")
-    raise SettingError(error("E0914", f"{name} is {text!r}; it takes {takes}"))
+    raise SettingError(error("E0914", f"{name} is {text!r}; it takes {takes}", helps=_unset(name)))
 
 
 def _choice(env: Mapping[str, str], name: str, known: tuple[GpuPrecision, ...]) -> GpuPrecision:
@@ -74,7 +75,14 @@ def _choice(env: Mapping[str, str], name: str, known: tuple[GpuPrecision, ...]) 
     for word in known:
         if word == text:
             return word
-    raise SettingError(error("E0914", f"{name} is {text!r}; it is one of {', '.join(known)}"))
+    close = nearest(text, known, limit=1)
+    helps = (f"did you mean {close[0]}?",) if close else _unset(name)
+    listed = ", ".join(known)
+    raise SettingError(error("E0914", f"{name} is {text!r}; it is one of {listed}", helps=helps))
+
+
+def _unset(name: str) -> tuple[str, ...]:
+    return (f"`unset {name}` leaves the usual value",)
 
 
 def _folder(env: Mapping[str, str], name: str) -> Path | None:
@@ -87,5 +95,9 @@ def _folder(env: Mapping[str, str], name: str) -> Path | None:
     except RuntimeError:
         who = text.partition("/")[0]
         raise SettingError(
-            error("E0914", f"{name} is {text!r}; there is no home folder {who}")
+            error(
+                "E0914",
+                f"{name} is {text!r}; there is no home folder {who}",
+                helps=("write the whole path",),
+            )
         ) from None

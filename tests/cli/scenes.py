@@ -21,6 +21,7 @@ class Scene:
 
     command: str
     files: Mapping[str, str | bytes] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 def npz(**arrays: tuple[int, ...]) -> bytes:
@@ -28,6 +29,13 @@ def npz(**arrays: tuple[int, ...]) -> bytes:
     made = io.BytesIO()
     np.savez(made, **{n.replace("__", "."): np.zeros(s, np.float32) for n, s in arrays.items()})  # type: ignore[arg-type]
     return made.getvalue()
+
+
+def safetensors(**arrays: tuple[int, ...]) -> bytes:
+    """Give a weights file of zeros that another tool may have written: without a program."""
+    from safetensors.numpy import save
+
+    return save({n.replace("__", "."): np.zeros(s, np.float32) for n, s in arrays.items()})
 
 
 def picture(side: int) -> bytes:
@@ -75,6 +83,8 @@ SCENES: Mapping[str, Scene] = {
     "E0604": Scene("check p.cnn", {"p.cnn": f"input [8]\nb0\n{DEEP}block b70 {{ relu }}\n"}),
     "E0605": Scene("check f0.cnn", {**IMPORTS, "f20.cnn": "input [8]; relu\n"}),
     "E0619": Scene("check lenett", {"p.cnn": LINEAR}),
+    "E0610": Scene("fmt lennet.cnn", {"lenet.cnn": LINEAR}),
+    "E0610-folder": Scene("fmt nets/lenet.cnn", {"lenet.cnn": LINEAR}),
     "E0611": Scene("check p.cnn", {"p.cnn": b" " * ((1 << 20) + 1)}),
     "E0612": Scene("check p.cnn", {"p.cnn": b"input [8]\nrel\xff\n"}),
     "E0612-hidden": Scene("check p.cnn", {"p.cnn": "input [8]\nrelu \u202e- fc 10\n"}),
@@ -89,6 +99,10 @@ SCENES: Mapping[str, Scene] = {
     "E0710-near": Scene("predict bset.safetensors a.png", {"best.safetensors": b"", "a.png": b""}),
     "E0711": Scene(TRAIN, {"p.cnn": f'{LINEAR}load "w.npz"\n', "w.npz": b"PK no zip at all"}),
     "E0711-weights": Scene("predict w.safetensors a.png", {"w.safetensors": b"x", "a.png": b""}),
+    "E0712": Scene(
+        "predict w.safetensors a.png",
+        {"w.safetensors": safetensors(fc1__weight=(10, 64), fc1__bias=(10,)), "a.png": picture(8)},
+    ),
     "E0720": Scene("train --resume runs/lenet-1", {"runs/lenet-2/program.cnn": LINEAR}),
     "E0721": Scene(
         "train --resume runs/a", {"runs/a/program.cnn": LINEAR, "runs/a/resolved.json": "{"}
@@ -101,8 +115,18 @@ SCENES: Mapping[str, Scene] = {
                          "train { data: d }\n"}
     ),
     "E0732": Scene(TRAIN, {"p.cnn": f"{LINEAR}train {{ optimizer: sgd(lr=-1) }}\n"}),
+    "E0732-momentum": Scene(
+        TRAIN, {"p.cnn": f"{LINEAR}train {{ optimizer: sgd(lr=0.1, momentum=1.5) }}\n"}
+    ),
+    "E0732-mean": Scene(TRAIN, {"p.cnn": f"{LINEAR}train {{ optimizer: adam(beta2=1) }}\n"}),
+    "E0732-decay": Scene(
+        TRAIN, {"p.cnn": f"{LINEAR}train {{ optimizer: sgd(lr=0.1, weight_decay=-1e-4) }}\n"}
+    ),
     "E0801": Scene(MNIST, {"p.cnn": WIDE, "data/readme": ""}),
     "E0801-part": Scene(MNIST, {"p.cnn": WIDE, "data/mnist/readme": ""}),
+    "E0801-named": Scene(
+        TRAIN, {"p.cnn": f'{LINEAR}data d {{ source: folder "pets" }}\ntrain {{ data: d }}\n'}
+    ),
     "E0802": Scene(f"{TRAIN} --data mnits", {"p.cnn": WIDE}),
     "E0803": Scene(MNIST, mnist(images(2, magic=0x901), labels(0, 1))),
     "E0804": Scene(MNIST, mnist(images(2, cut=100), labels(0, 1))),
@@ -114,12 +138,29 @@ SCENES: Mapping[str, Scene] = {
     "E0810": Scene(f"{TRAIN} --data pets", folder(cat__a=b"no picture", cat__b=picture(8),
                                                   dog__a=picture(8), dog__b=picture(8))),
     "E0811": Scene(f"{TRAIN} --data pets", folder(cat__a=picture(8))),
+    "E0812": Scene(
+        TRAIN,
+        {**folder(cat__a=picture(8), cat__b=picture(8), dog__a=picture(8), dog__b=picture(6)),
+         "p.cnn": "input [8x8x1]\nflatten - fc 2 - softmax\n"
+                  'data d { source: folder "pets"; pad: 8x8 }\ntrain { data: d }\n'},
+    ),
+    "E0813": Scene(
+        TRAIN, {"p.cnn": f'{LINEAR}data d {{ source: folder "../pets" }}\ntrain {{ data: d }}\n'}
+    ),
     "E0814": Scene(f"{TRAIN} --data digits", {"p.cnn": LINEAR.replace("8x1", "8x2")}),
     "E0815": Scene(TRAIN, {"p.cnn": f"{LINEAR}data d {{ source: digits; pad: 4x4 }}\n"
                                     "train { data: d }\n"}),
+    "E0817": Scene(
+        "train p.cnn --device reference --data cifar10 --data-dir data",
+        {"p.cnn": "input [32x32x3]\nflatten - fc 10 - softmax\n",
+         "data/cifar10/cifar-10-binary.tar.gz": b"not the archive"},
+    ),
+    "E0818": Scene("data get mnist --to notes/mnist", {"notes": "a file, no folder"}),
     "E0819": Scene(f"{TRAIN} --limit 10 --batch 64", {"p.cnn": LINEAR}),
     "E0820": Scene(TRAIN, {"p.cnn": "input [8x8x1]\nflatten - fc 7 - softmax\n"}),
     "E0912": Scene("train p.cnn --device gpux", {"p.cnn": LINEAR}),
+    "E0914": Scene("train p.cnn", {"p.cnn": LINEAR}, {"CNNDSL_THREADS": "many"}),
+    "E0914-word": Scene("train p.cnn", {"p.cnn": LINEAR}, {"CNNDSL_GPU_PRECISION": "bf61"}),
     "E0922": Scene("table p.cnn", {"p.cnn": "net eye { fc 8 }\ninput [8]\neye - eye\n"}),
     "E0923": Scene(
         "explain p.cnn --layer conv1 --at 9,0,0", {"p.cnn": "input [8x8x1]\nconv 2 3x3\n"}

@@ -22,6 +22,8 @@ def test_the_message(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content.encode() if isinstance(content, str) else content)
     monkeypatch.chdir(tmp_path)
+    for variable, value in scene.environ.items():
+        monkeypatch.setenv(variable, value)
     result = run(*scene.command.split())
     said = result.err.replace(str(tmp_path), "FOLDER").replace(str(Path.home()), "HOME")
     assert result.code != 0

@@ -81,7 +81,8 @@ def test_an_archive_is_checked_before_it_is_unpacked(tmp_path: Path) -> None:
         "error[E0817]: FILE is not the published archive\n"
         f"  = SHA-256 {found}\n"
         f"    expected {cifar10.ARCHIVE_SHA256}\n"
-        "help: get it again; or unpack it yourself and name the folder"
+        "help: remove it, and `cnndsl data get cifar10` gets it again\n"
+        "help: or unpack it yourself and name the folder with --data-dir"
     )
     with pytest.raises(DataError, match=r"E0806.*cannot be unpacked"):
         _ = open_archive(path, sha256=found).train

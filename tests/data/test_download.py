@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_nothing_behind(
     assert str(caught.value).replace(str(tmp_path), "FOLDER") == (
         "error[E0818]: FOLDER cannot be written: No space left on device\n"
         "  = 179,200 bytes are needed\n"
-        "help: free some space, or name another folder with --data-dir"
+        "help: free some space, or name another folder with --to"
     )
     assert list(tmp_path.iterdir()) == []
 

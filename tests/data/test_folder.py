@@ -84,7 +84,8 @@ def test_sizes_must_agree_unless_one_is_given(tmp_path: Path) -> None:
         _ = open_folder(tmp_path).train
     assert str(caught.value).replace(str(tmp_path), "ROOT") == (
         "error[E0812]: ROOT/dog/large.png is 40x60, but ROOT/cat/0.png is 4x6\n"
-        "help: say `resize: 64x64` (or another size) in the data section"
+        "  = height x width; the images of a batch lie in one array, so all have one size\n"
+        "help: say `resize: 4x6` (or another size) in the data section"
     )
     scaled = open_folder(tmp_path, options=FolderOptions(size=(8, 8), channels=1))
     assert scaled.shape == (8, 8, 1)

@@ -37,7 +37,7 @@ def test_bad_debug(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["many", "0", "-2", "٣"])
 def test_bad_threads(value: str) -> None:
-    with pytest.raises(SettingError, match=r"E0914.*takes a number from 1$"):
+    with pytest.raises(SettingError, match=r"E0914.*takes a number from 1\n"):
         Settings.from_env({"CNNDSL_THREADS": value})
 
 
