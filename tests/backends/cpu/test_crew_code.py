@@ -37,7 +37,7 @@ class Table:
                 work(row, first, stop, thread)
 
             self._kernels.append(prototype(kernel))
-            address = ctypes.cast(self._kernels[-1], ctypes.c_void_p).value
+            address = ctypes.cast(self._kernels[-1], ctypes.c_void_p).value or 0
             pieces = -(-units // piece)
             self.words[number, :6] = (address, 0, units, threads, piece, pieces)
 
