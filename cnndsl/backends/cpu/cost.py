@@ -10,7 +10,7 @@ FLOPS_PER_NS = 60.0
 """What one thread computes."""
 BYTES_PER_NS = 12.0
 """What one thread moves, between the cache and memory."""
-NS_PER_THREAD = 8_000.0
+NS_PER_THREAD = 3_000.0
 """Work that is worth one more thread: several times what a fence takes."""
 
 NS_AT_ONCE = 2_000.0
@@ -18,7 +18,7 @@ NS_AT_ONCE = 2_000.0
 MOST_TAKEN = 32
 """How often a thread takes work of a phase, at most, if nobody helps it."""
 
-LEAST_PROGRAM = 10
+LEAST_PROGRAM = 27
 """Times the work that is worth a thread: what a program must have that is worth any. Workers that
 sleep take far longer to wake than a fence takes, and a run of such a program then waits for them.
 """
