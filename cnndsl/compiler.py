@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from cnndsl.backends import load as load_backend
+from cnndsl.backends.base import Backend, Precision
 from cnndsl.frontend.lower import lower
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import DType
@@ -29,7 +33,9 @@ class CompileOptions:
     device: str = "cpu"
     """Name of the backend; "auto": the fastest that can run here."""
     dtype: DType = DType.F32
-    """Precision of the floats: F32 or F64."""
+    """Type of the floats: F32 or F64."""
+    precision: Precision = "fast"
+    """"exact" forbids algorithms that round otherwise than a plain sum, as Winograd's does."""
     passes: tuple[Pass, ...] | None = None
     """Optimisations in order; nothing for the usual ones, `()` for none."""
     verify: bool = True
@@ -66,8 +72,40 @@ class Compilation:
     """What runs."""
 
 
+@dataclass(frozen=True, slots=True)
+class StageEvent:
+    """One stage of a compilation that is done."""
+
+    name: str
+    """"lower", "optimize", "plan" or "build"."""
+    seconds: float
+    """How long it took."""
+    result: Graph | Plan | Executable
+    """What it made."""
+
+
 Observer = Callable[[PassEvent], None]
 """Is told about every pass."""
+Watcher = Callable[[PassEvent | StageEvent], None]
+"""Is told about every pass and every stage."""
+
+_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Tell `watcher` about everything that this thread compiles while the body runs."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def _tell(name: str, begin: float, result: Graph | Plan | Executable) -> None:
+    watcher = _watcher.get()
+    if watcher is not None:
+        watcher(StageEvent(name, time.perf_counter() - begin, result))
 
 
 def lower_network(
@@ -82,30 +120,59 @@ def lower_network(
 
     In inference `loss` adds the scalar output "loss" and the input "target".
     """
+    begin = time.perf_counter()
     if training is None:
-        return lower(
+        graph = lower(
             network,
             batch=options.batch,
             dtype=options.dtype,
             loss=loss,
             loss_settings=loss_options,
         )
-    forward = lower(
-        network,
-        batch=options.batch,
-        training=True,
-        dtype=options.dtype,
-        loss=training.loss,
-        loss_settings=training.loss_options,
-    )
-    return train_step(forward, optimizer=training.optimizer, clip=training.clip)
+    else:
+        forward = lower(
+            network,
+            batch=options.batch,
+            training=True,
+            dtype=options.dtype,
+            loss=training.loss,
+            loss_settings=training.loss_options,
+        )
+        graph = train_step(forward, optimizer=training.optimizer, clip=training.clip)
+    _tell("lower", begin, graph)
+    return graph
 
 
 def optimize(graph: Graph, options: CompileOptions, *, observer: Observer | None = None) -> Graph:
     """Run the passes of `options`, or the usual ones for an inference or a training graph."""
     usual = TRAIN if graph.updates else INFER
     passes = usual if options.passes is None else options.passes
-    return run_passes(graph, passes, verify=options.verify, observer=observer)
+    told = [each for each in (observer, _watcher.get()) if each is not None]
+
+    def tell(event: PassEvent) -> None:
+        for each in told:
+            each(event)
+
+    begin = time.perf_counter()
+    optimized = run_passes(graph, passes, verify=options.verify, observer=tell if told else None)
+    _tell("optimize", begin, optimized)
+    return optimized
+
+
+def plan_graph(graph: Graph, backend: Backend) -> Plan:
+    """Give the order and the memory of a graph, aligned as a backend needs."""
+    begin = time.perf_counter()
+    plan = make_plan(graph, alignment=backend.alignment)
+    _tell("plan", begin, plan)
+    return plan
+
+
+def build(plan: Plan, backend: Backend) -> Executable:
+    """Make what runs; raises `BackendError`."""
+    begin = time.perf_counter()
+    executable = backend.compile(plan)
+    _tell("build", begin, executable)
+    return executable
 
 
 def compile_network(
@@ -118,13 +185,13 @@ def compile_network(
     observer: Observer | None = None,
 ) -> Compilation:
     """Compile a network; raises `DiagnosticError` for a program that cannot be, `BackendError`."""
-    backend = load_backend(options.device)
+    backend = load_backend(options.device, precision=options.precision)
     lowered = lower_network(
         network, options, training=training, loss=loss, loss_options=loss_options
     )
     optimized = optimize(lowered, options, observer=observer)
-    plan = make_plan(optimized, alignment=backend.alignment)
-    return Compilation(network, lowered, optimized, plan, backend.compile(plan))
+    plan = plan_graph(optimized, backend)
+    return Compilation(network, lowered, optimized, plan, build(plan, backend))
 
 
 def without(passes: tuple[Pass, ...], *names: str) -> tuple[Pass, ...]:

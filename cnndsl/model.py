@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnndsl.backends.base import Precision
 from cnndsl.compiler import Compilation, CompileOptions, Training, compile_network
 from cnndsl.data.single import prepare_images
 from cnndsl.draw.picture import Style, to_svg
@@ -33,19 +34,20 @@ from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.network import Network
 from cnndsl.ops.evaluate import evaluate
 from cnndsl.ops.rules import Array
-from cnndsl.runtime.executable import Executable, State
+from cnndsl.runtime.executable import State
 from cnndsl.session import (
     Choices,
+    Scorers,
     Session,
     data_spec,
     describe_weights,
+    frozen,
     open_session,
     plain_elaboration,
     resolve,
 )
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, WeightsError, error
 from cnndsl.train.checkpoint import check_fit, load_state, save_state
-from cnndsl.train.evaluate import weights_of
 from cnndsl.train.loop import Event
 from cnndsl.train.runs import RunFolder
 
@@ -76,11 +78,10 @@ class Model:
         """The syntax tree."""
         self.choices = choices or Choices()
         """Parameters, data, device."""
-        self.state: State | None = None
-        """Its weights by name; nothing before `fit`, `initialize` or `load_weights`."""
+        self._state: State | None = None
         self._base_dir = base_dir
         self._elaboration = plain_elaboration(program, self.choices, base_dir=base_dir)
-        self._scorers: dict[tuple[int, str], Executable] = {}
+        self._scorers = Scorers(self.network, self.choices)
 
     @classmethod
     def load(
@@ -89,15 +90,18 @@ class Model:
         *,
         params: Mapping[str, str | int | float | bool] | None = None,
         device: str = "cpu",
+        precision: Precision = "fast",
     ) -> Model:
         """Read a program by file name or by its name in the zoo, or from a weights file.
+
+        `precision="exact"` forbids algorithms that round otherwise than a plain sum.
 
         Raises `DiagnosticError` with everything that is wrong.
         """
         if str(name).endswith(".safetensors"):
-            return cls.from_weights(Path(name), device=device)
+            return cls.from_weights(Path(name), device=device, precision=precision)
         program, base_dir = read_program(name)
-        choices = Choices(params=dict(params or {}), device=device)
+        choices = Choices(params=dict(params or {}), device=device, precision=precision)
         return cls(program, choices=choices, base_dir=base_dir)
 
     @classmethod
@@ -108,12 +112,16 @@ class Model:
         *,
         params: Mapping[str, str | int | float | bool] | None = None,
         device: str = "cpu",
+        precision: Precision = "fast",
     ) -> Model:
         """Read a program from a string; `name` is what messages call it."""
-        return cls(parse(text, name), choices=Choices(params=dict(params or {}), device=device))
+        choices = Choices(params=dict(params or {}), device=device, precision=precision)
+        return cls(parse(text, name), choices=choices)
 
     @classmethod
-    def from_weights(cls, path: Path, *, device: str = "cpu") -> Model:
+    def from_weights(
+        cls, path: Path, *, device: str = "cpu", precision: Precision = "fast"
+    ) -> Model:
         """Read a weights file that `save` or a run wrote: it holds the program's text.
 
         Raises `WeightsError` for a file that is none or does not fit its own program.
@@ -132,6 +140,7 @@ class Model:
                 params=dict(json.loads(metadata.get("params", "{}"))),
                 data=metadata.get("data.choice") or None,
                 device=device,
+                precision=precision,
                 dtype=DType(metadata.get("dtype", "f32")),
             )
         except (ValueError, TypeError) as why:
@@ -141,6 +150,18 @@ class Model:
         model = cls(program, choices=choices, base_dir=path.resolve().parent)
         model.load_weights(path)
         return model
+
+    @property
+    def state(self) -> State | None:
+        """Weights by name; nothing before `fit`, `initialize` or `load_weights`.
+
+        The arrays cannot be written to: give another array, or another state, to change weights.
+        """
+        return self._state
+
+    @state.setter
+    def state(self, state: Mapping[str, Array] | None) -> None:
+        self._state = None if state is None else frozen(state)
 
     @property
     def name(self) -> str:
@@ -176,7 +197,7 @@ class Model:
 
         Every stage is kept in the result, to be looked at.
         """
-        chosen = options or CompileOptions(device=self.choices.device, dtype=self.choices.dtype)
+        chosen = options or self.choices.options(CompileOptions().batch)
         if not training:
             return compile_network(self.network, chosen)
         settings = resolve(self._elaboration, self.choices, [])
@@ -187,7 +208,7 @@ class Model:
 
     def initialize(self, *, seed: int = 0) -> None:
         """Draw fresh weights; the same seed draws the same."""
-        self.state = initial_state(self._scorer(1, self.choices.dtype).plan.graph, seed)
+        self.state = initial_state(self._scorers.get(1).plan.graph, seed)
 
     def session(self, **choices: Any) -> Session:
         """Open the data and decide everything for a run; `choices` are fields of `Choices`."""
@@ -229,10 +250,10 @@ class Model:
         """
         self._elaboration = session.elaboration
         chosen = session.choices
-        kept = {name: getattr(chosen, name) for name in ("data", "data_dir", "device", "dtype")}
-        self.choices = replace(self.choices, **kept)
-        self._scorers.clear()
-        self.state = weights_of(self._scorer(1, session.choices.dtype), state)
+        names = ("data", "data_dir", "device", "dtype", "precision")
+        self.choices = replace(self.choices, **{name: getattr(chosen, name) for name in names})
+        self._scorers = Scorers(self.network, self.choices)
+        self.state = {name: state[name] for name in self._scorers.get(1).parameters}
 
     def evaluate(
         self, data: str | None = None, *, split: str = "test", **choices: Any
@@ -249,8 +270,7 @@ class Model:
         for one image. Raises `DiagnosticError` for arrays that do not fit.
         """
         batch, single = self._batch_of(images)
-        executable = self._scorer(max(1, len(batch)), self.choices.dtype)
-        executable.load_state(weights_of(executable, self._weights()))
+        executable = self._scorers.with_weights(max(1, len(batch)), self._weights())
         if len(batch) == 0:
             kind = next(iter(executable.outputs.values()))
             return np.empty((0, *kind.shape[1:]), kind.dtype.numpy)
@@ -319,14 +339,6 @@ class Model:
             )
         )
 
-    def _scorer(self, batch: int, dtype: DType) -> Executable:
-        """Compile for a number of images, once."""
-        key = (batch, dtype.value)
-        if key not in self._scorers:
-            options = CompileOptions(batch=batch, device=self.choices.device, dtype=dtype)
-            self._scorers[key] = compile_network(self.network, options).executable
-        return self._scorers[key]
-
     def _weights(self) -> State:
         if self.state is None:
             raise DiagnosticError(
@@ -348,10 +360,10 @@ class Model:
     def load_weights(self, path: str | Path) -> None:
         """Read weights, all or nothing; raises `WeightsError` that lists every mismatch."""
         found, _ = load_state(Path(path))
-        parameters = self._scorer(1, self.choices.dtype).parameters
+        parameters = self._scorers.get(1).parameters
         wanted = {name: (kind.shape, kind.dtype.numpy) for name, kind in parameters.items()}
         check_fit(found, wanted, name=str(path))
-        self.state = dict(found)
+        self.state = found
 
 
 def load(
@@ -359,9 +371,10 @@ def load(
     *,
     params: Mapping[str, str | int | float | bool] | None = None,
     device: str = "cpu",
+    precision: Precision = "fast",
 ) -> Model:
     """Read a program by file or zoo name, or a weights file with its program: `Model.load`."""
-    return Model.load(name, params=params, device=device)
+    return Model.load(name, params=params, device=device, precision=precision)
 
 
 def compile_text(
@@ -369,7 +382,9 @@ def compile_text(
     *,
     params: Mapping[str, str | int | float | bool] | None = None,
     device: str = "cpu",
+    precision: Precision = "fast",
     options: CompileOptions | None = None,
 ) -> Compilation:
     """Compile a program given as text, for inference; every stage is kept in the result."""
-    return Model.from_text(text, params=params, device=device).compile(options)
+    model = Model.from_text(text, params=params, device=device, precision=precision)
+    return model.compile(options)

@@ -257,3 +257,37 @@ def test_the_same_seed_draws_the_same_weights() -> None:
     assert_same_bits(first.state, second.state)
     second.initialize(seed=4)
     assert first.state["conv1.weight"].tobytes() != second.state["conv1.weight"].tobytes()
+
+
+def test_precision_is_one_of_those_there_are() -> None:
+    exact = cnndsl.Model.from_text(TEXT, precision="exact")
+    assert exact.choices.precision == "exact"
+    exact.initialize()
+    assert exact.predict(pictures(2)).shape == (2, 10)
+    changed = cnndsl.Model.from_text(TEXT, precision="exact")
+    changed.fit(limit=100, epochs=1, precision="fast")
+    assert changed.choices.precision == "fast"
+    with pytest.raises(cnndsl.DiagnosticError, match="E0913"):
+        cnndsl.compile(TEXT, precision="exakt")  # type: ignore[arg-type]
+
+
+def test_predict_follows_the_weights_and_nobody_changes_them_behind_its_back() -> None:
+    model = cnndsl.Model.from_text(TEXT)
+    model.initialize(seed=3)
+    images = pictures(3)
+    first = model.predict(images)
+    assert model.predict(images).tobytes() == first.tobytes()
+    assert model.state is not None
+    with pytest.raises(ValueError, match="read-only"):
+        model.state["conv1.bias"] += np.float32(1)
+    mine = {name: array.copy() for name, array in model.state.items()}
+    model.state = mine
+    mine["fc1.bias"] += np.arange(10, dtype=np.float32)
+    assert model.predict(images).tobytes() == first.tobytes()
+    model.state["fc1.bias"] = mine["fc1.bias"]
+    changed = model.predict(images)
+    assert changed.tobytes() != first.tobytes()
+    mine["fc1.bias"] -= np.arange(10, dtype=np.float32)
+    assert model.predict(images).tobytes() == first.tobytes()
+    model.initialize(seed=4)
+    assert model.predict(images).tobytes() not in (first.tobytes(), changed.tobytes())

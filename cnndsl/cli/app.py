@@ -6,9 +6,11 @@ Nothing but click is imported for `cnndsl --help`.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NoReturn
 
 import click
@@ -30,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("cnndsl.cli.why:why", "What a pass changed, and what it saved."),
     "plan": ("cnndsl.cli.plan:plan", "Order and memory of a program, as table and chart."),
     "bench": ("cnndsl.cli.bench:bench", "Time a program, kernel by kernel."),
+    "tune": ("cnndsl.cli.tune:tune", "Choose algorithms by measuring them."),
     "kernels": ("cnndsl.cli.kernels:kernels", "The code that computes a layer."),
     "train": ("cnndsl.cli.train:train", "Train a program, or go on with a run."),
     "eval": ("cnndsl.cli.eval:eval_", "Measure trained weights on a data set."),
@@ -41,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("cnndsl.cli.search:search", "Find a good variant of a program by training some."),
     "zoo": ("cnndsl.cli.zoo:zoo", "The networks that come along."),
     "data": ("cnndsl.cli.data:data", "Data sets: list, where they are, download."),
-    "cache": ("cnndsl.cli.cache:cache", "Compiled kernels that are kept."),
+    "cache": ("cnndsl.cli.cache:cache", "Compiled kernels and measured choices that are kept."),
     "doctor": ("cnndsl.cli.doctor:doctor", "What this installation has and can do."),
     "completion": ("cnndsl.cli.completion:completion", "Completion for bash, zsh and fish."),
 }
@@ -117,6 +120,15 @@ def spell_out(argv: Sequence[str]) -> list[str]:
     return spelled
 
 
+def _debugging() -> AbstractContextManager[None]:
+    """Tell what the compiler does while the command runs, as CNNDSL_DEBUG says."""
+    if not os.environ.get("CNNDSL_DEBUG"):
+        return nullcontext()
+    from cnndsl.cli.debug import debugging
+
+    return debugging()
+
+
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with one of the documented exit codes."""
     from cnndsl.cli.ending import end
@@ -124,7 +136,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     words = spell_out(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
     try:
-        result = cnndsl.main(args=words, prog_name="cnndsl", standalone_mode=False)
+        with _debugging():
+            result = cnndsl.main(args=words, prog_name="cnndsl", standalone_mode=False)
     except BaseException as reason:
         sys.exit(end(reason, as_json=as_json))
     sys.exit(result if isinstance(result, int) else 0)

@@ -9,11 +9,12 @@ import click
 
 from cnndsl.cli.console import emit_json
 from cnndsl.cli.loading import Reading, load_program, reading_options
-from cnndsl.cli.lowering import Wanted, graph_options
-from cnndsl.cli.options import device_option, json_option, program_argument
+from cnndsl.cli.lowering import Wanted, backend_of, graph_options
+from cnndsl.cli.options import device_options, json_option, program_argument
 from cnndsl.cli.text_tables import Column, rule, text_table
 
 if TYPE_CHECKING:
+    from cnndsl.backends.base import Backend, Precision
     from cnndsl.frontend.elaborate import Elaboration
     from cnndsl.ir.graph import Graph
     from cnndsl.ops.rules import Array
@@ -69,7 +70,7 @@ class Measured:
 @program_argument
 @reading_options
 @graph_options
-@device_option
+@device_options
 @click.option(
     "--rounds",
     type=click.IntRange(1, 10_000),
@@ -86,6 +87,7 @@ def bench(
     reading: Reading,
     wanted: Wanted,
     device: str | None,
+    precision: Precision | None,
     rounds: int,
     by_op: bool,
     as_json: bool,
@@ -98,10 +100,8 @@ def bench(
     100 % is possible: Winograd's convolution does with fewer multiplications, and caches are
     faster than memory.
     """
-    from cnndsl.support.settings import Settings
-
     elaboration = load_program(program, reading, quiet=as_json)
-    found = measure(elaboration, wanted, device or Settings.from_env().device, rounds=rounds)
+    found = measure(elaboration, wanted, backend_of(device, precision), rounds=rounds)
     if as_json:
         emit_json(record(found))
         return
@@ -110,19 +110,16 @@ def bench(
     click.echo("\n".join(summary(found)))
 
 
-def measure(elaboration: Elaboration, wanted: Wanted, device: str, *, rounds: int) -> Measured:
+def measure(elaboration: Elaboration, wanted: Wanted, backend: Backend, *, rounds: int) -> Measured:
     """Compile a program and time it; raises `BackendError` where the device cannot run."""
     from time import perf_counter
 
-    from cnndsl.backends import load as load_backend
+    from cnndsl.compiler import build, plan_graph
     from cnndsl.layers.initializers import initial_state
-    from cnndsl.passes.base import run_passes
-    from cnndsl.plan.memory import make_plan
     from cnndsl.runtime.profile import fastest
 
-    backend = load_backend(device)
-    graph = run_passes(wanted.lower(elaboration), wanted.passes)
-    executable = backend.compile(make_plan(graph, alignment=backend.alignment))
+    graph = wanted.optimized(elaboration)
+    executable = build(plan_graph(graph, backend), backend)
     executable.load_state(initial_state(graph, 0))
     inputs = random_inputs(graph)
     executable.run(inputs)

@@ -25,7 +25,7 @@ REQUIRED = (
 )
 """Distributions that must be there."""
 
-EXTRAS = {"resvg_py": "draw", "cupy": "gpu", "onnx": "onnx", "matplotlib": "plot"}
+EXTRAS = {"resvg_py": "draw", "cupy": "cuda", "onnx": "onnx", "matplotlib": "plot"}
 """Modules that an extra brings."""
 
 

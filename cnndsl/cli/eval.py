@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cnndsl.cli.console import emit_json
-from cnndsl.cli.options import data_options, json_option
+from cnndsl.cli.options import data_options, device_options, json_option
 from cnndsl.ops.rules import Array
+
+if TYPE_CHECKING:
+    from cnndsl.backends.base import Precision
 
 
 @click.command("eval")
@@ -18,6 +22,7 @@ from cnndsl.ops.rules import Array
     "--split", type=click.Choice(["test", "val", "train"]), default="test", help="Which images."
 )
 @click.option("--confusion", is_flag=True, help="Show which classes are taken for which.")
+@device_options
 @json_option
 def eval_(
     *,
@@ -26,12 +31,16 @@ def eval_(
     data_dir: Path | None,
     split: str,
     confusion: bool,
+    device: str | None,
+    precision: Precision | None,
     as_json: bool,
 ) -> None:
     """Measure TRAINED: the folder of a run (its best weights), or a .safetensors file."""
     from cnndsl.cli.trained import open_trained
 
-    model, session = open_trained(trained, data=data, data_dir=data_dir)
+    model, session = open_trained(
+        trained, data=data, data_dir=data_dir, device=device, precision=precision
+    )
     assert model.state is not None, "trained weights were loaded"
     tally = session.evaluate(model.state, split)
     if as_json:

@@ -53,6 +53,17 @@ def torch(*, file: str, output: Path | None, as_json: bool) -> int:
 @import_.command()
 @file_argument
 @output_option
+@json_option
+def darknet(*, file: str, output: Path | None, as_json: bool) -> int:
+    """Read a Darknet .cfg: convolutions, poolings, dense layers, routes and shortcuts."""
+    from cnndsl.importers.darknet import read_darknet
+
+    return _listing(file, output, read_darknet, as_json=as_json)
+
+
+@import_.command()
+@file_argument
+@output_option
 @click.option("--input", "size", default="", metavar="SIZE", help="The input where none is shown.")
 @click.option(
     "--layout",

@@ -8,10 +8,11 @@ import click
 
 from cnndsl.cli.console import emit_json
 from cnndsl.cli.loading import Reading, load_program, reading_options
-from cnndsl.cli.lowering import Wanted, graph_options
-from cnndsl.cli.options import device_option, json_option, program_argument
+from cnndsl.cli.lowering import Wanted, backend_of, graph_options
+from cnndsl.cli.options import device_options, json_option, program_argument
 
 if TYPE_CHECKING:
+    from cnndsl.backends.base import Precision
     from cnndsl.plan.plan import Plan, Step
 
 COMMENT = {"ir": "//", "llvm": ";", "asm": "#"}
@@ -23,7 +24,7 @@ COMMENT = {"ir": "//", "llvm": ";", "asm": "#"}
 @click.argument("layer")
 @reading_options
 @graph_options
-@device_option
+@device_options
 @click.option(
     "--emit",
     type=click.Choice(list(COMMENT)),
@@ -39,6 +40,7 @@ def kernels(
     reading: Reading,
     wanted: Wanted,
     device: str | None,
+    precision: Precision | None,
     emit: str,
     as_json: bool,
 ) -> None:
@@ -47,18 +49,15 @@ def kernels(
     LAYER is a layer of the program or a node of its graph after all passes, as `cnndsl plan` lists
     them; with --train, what makes the layer's gradients belongs to it.
     """
-    from cnndsl.backends import load as load_backend
+    from cnndsl.compiler import build, plan_graph
     from cnndsl.ir.printer import format_node
-    from cnndsl.passes.base import run_passes
-    from cnndsl.plan.memory import make_plan
-    from cnndsl.support.settings import Settings
 
-    backend = load_backend(device or Settings.from_env().device)
+    backend = backend_of(device, precision)
     elaboration = load_program(program, reading, quiet=as_json)
-    graph = run_passes(wanted.lower(elaboration), wanted.passes)
-    plan = make_plan(graph, alignment=backend.alignment)
+    graph = wanted.optimized(elaboration)
+    plan = plan_graph(graph, backend)
     steps = steps_of(plan, layer)
-    executable = None if emit == "ir" else backend.compile(plan)
+    executable = None if emit == "ir" else build(plan, backend)
     found: list[dict[str, object]] = []
     for step in steps:
         node = step.node

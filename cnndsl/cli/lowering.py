@@ -12,6 +12,8 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
+    from cnndsl.backends.base import Backend, Precision
+    from cnndsl.compiler import CompileOptions
     from cnndsl.frontend.elaborate import Elaboration
     from cnndsl.ir.graph import Graph
     from cnndsl.ir.types import DType
@@ -31,7 +33,7 @@ class Wanted:
     """Whether it is the training step."""
     batch: int = 32
     """Images of a run."""
-    precision: str = "f32"
+    floats: str = "f32"
     """"f32" or "f64"."""
 
     @property
@@ -39,7 +41,7 @@ class Wanted:
         """The element type of its floats."""
         from cnndsl.ir.types import DType
 
-        return DType(self.precision)
+        return DType(self.floats)
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -48,11 +50,17 @@ class Wanted:
 
         return TRAIN if self.train else INFER
 
+    @property
+    def options(self) -> CompileOptions:
+        """Say so to the compiler."""
+        from cnndsl.compiler import CompileOptions
+
+        return CompileOptions(batch=self.batch, dtype=self.dtype)
+
     def lower(self, elaboration: Elaboration) -> Graph:
         """Make the graph, as it is before every pass; raises `DiagnosticError`."""
-        from cnndsl.compiler import CompileOptions, Training, lower_network
+        from cnndsl.compiler import Training, lower_network
 
-        options = CompileOptions(batch=self.batch, dtype=self.dtype)
         training = None
         if self.train:
             from cnndsl.session import Choices, resolve
@@ -61,24 +69,30 @@ class Wanted:
             training = Training(
                 settings.optimizer, settings.loss, settings.loss_options, clip=settings.clip
             )
-        return lower_network(elaboration.network, options, training=training)
+        return lower_network(elaboration.network, self.options, training=training)
+
+    def optimized(self, elaboration: Elaboration) -> Graph:
+        """Make the graph, as it is after the usual passes; raises `DiagnosticError`."""
+        from cnndsl.compiler import optimize
+
+        return optimize(self.lower(elaboration), self.options)
 
 
 def graph_options(command: F) -> F:
     """Add `--train`, `--batch` and `--dtype`; the command gets them as `wanted`."""
 
     @functools.wraps(command)
-    def gathered(*, train: bool, batch: int, precision: str, **rest: object) -> object:
-        return command(wanted=Wanted(train, batch, precision), **rest)
+    def gathered(*, train: bool, batch: int, floats: str, **rest: object) -> object:
+        return command(wanted=Wanted(train, batch, floats), **rest)
 
     for option in (
         click.option(
             "--dtype",
-            "precision",
+            "floats",
             type=click.Choice(["f32", "f64"]),
             default="f32",
             show_default=True,
-            help="Precision of the floats.",
+            help="Type of the floats.",
         ),
         click.option(
             "--batch",
@@ -92,6 +106,14 @@ def graph_options(command: F) -> F:
     ):
         gathered = option(gathered)
     return gathered  # type: ignore[return-value]
+
+
+def backend_of(device: str | None, precision: Precision | None) -> Backend:
+    """Give the backend of `--device`, else of CNNDSL_DEVICE; raises `DiagnosticError`."""
+    from cnndsl.backends import load
+    from cnndsl.support.settings import Settings
+
+    return load(device or Settings.from_env().device, precision=precision or "fast")
 
 
 def labelled(passes: Sequence[Pass]) -> dict[str, Pass]:

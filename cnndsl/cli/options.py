@@ -65,12 +65,20 @@ def data_options(command: F) -> F:
     return command
 
 
-def device_option(command: F) -> F:
-    """Add `--device`."""
-    option = click.option(
-        "--device",
-        metavar="NAME",
-        help="What runs it: cpu, reference, or auto for the fastest that can "
-        "(also: CNNDSL_DEVICE).  [default: cpu]",
-    )
-    return option(command)
+def device_options(command: F) -> F:
+    """Add `--device` and `--precision`."""
+    for option in (
+        click.option(
+            "--precision",
+            type=click.Choice(["fast", "exact"]),
+            help="exact: no algorithm that rounds otherwise than a plain sum.  [default: fast]",
+        ),
+        click.option(
+            "--device",
+            metavar="NAME",
+            help="What runs it: cpu, cuda (cuda:1 for the second GPU), reference, or auto for "
+            "the fastest that can (also: CNNDSL_DEVICE).  [default: cpu]",
+        ),
+    ):
+        command = option(command)
+    return command

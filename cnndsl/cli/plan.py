@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from cnndsl.cli.console import emit_json
 from cnndsl.cli.loading import Reading, load_program, reading_options
-from cnndsl.cli.lowering import Wanted, graph_options
-from cnndsl.cli.options import device_option, json_option, program_argument
+from cnndsl.cli.lowering import Wanted, backend_of, graph_options
+from cnndsl.cli.options import device_options, json_option, program_argument
 from cnndsl.cli.text_tables import Column, terminal_width, text_table
 
 if TYPE_CHECKING:
+    from cnndsl.backends.base import Precision
     from cnndsl.ir.graph import NodeId
     from cnndsl.plan.plan import Plan, Slot
     from cnndsl.plan.report import Row
@@ -34,7 +35,7 @@ COLUMNS = (
 @program_argument
 @reading_options
 @graph_options
-@device_option
+@device_options
 @json_option
 def plan(
     *,
@@ -42,6 +43,7 @@ def plan(
     reading: Reading,
     wanted: Wanted,
     device: str | None,
+    precision: Precision | None,
     as_json: bool,
 ) -> None:
     """Show in which order a program runs and where each result lies in memory.
@@ -50,30 +52,28 @@ def plan(
     stands for inputs, s for the state (parameters), c for constants, p for what is prepared from
     state and constants alone. A result is live until the last step that needs it. Steps p0, p1, ..
     run once, when weights are loaded. Behind a convolution stands the algorithm that the device
-    would take.
+    would take; "tuned" if `cnndsl tune` measured it to be the fastest.
     """
-    from cnndsl.backends import load as load_backend
-    from cnndsl.passes.base import run_passes
-    from cnndsl.plan.memory import make_plan
+    from cnndsl.compiler import plan_graph
     from cnndsl.plan.report import chart, summary
-    from cnndsl.support.settings import Settings
 
-    backend = load_backend(device or Settings.from_env().device)
+    backend = backend_of(device, precision)
     elaboration = load_program(program, reading, quiet=as_json)
-    graph = run_passes(wanted.lower(elaboration), wanted.passes)
-    made = make_plan(graph, alignment=backend.alignment)
+    made = plan_graph(wanted.optimized(elaboration), backend)
     if as_json:
-        emit_json(record(made, backend.algorithms(made)))
+        emit_json(record(made, backend.algorithms(made), backend.tuned(made)))
         return
     width = terminal_width()
-    click.echo(table(made, backend.algorithms(made)))
+    click.echo(table(made, backend.algorithms(made), backend.tuned(made)))
     click.echo("")
     click.echo("\n".join(textwrap.fill(line, width) for line in summary(made).split("\n")))
     click.echo("")
     click.echo(chart(made, width=width))
 
 
-def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
+def table(
+    made: Plan, algorithms: Mapping[NodeId, str], tuned: Collection[NodeId] = frozenset()
+) -> str:
     """Write a line a step, with the algorithms of those that have a choice."""
     from cnndsl.ir.graph import NodeId
     from cnndsl.plan.plan import Phase
@@ -81,10 +81,12 @@ def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
 
     def cells(row: Row) -> tuple[str, ...]:
         sharing = f" ({row.sharing})" if row.sharing else ""
+        node = NodeId(row.node)
+        algorithm = short(algorithms.get(node, "")) + (" (tuned)" if node in tuned else "")
         return (
             f"{'p' if row.phase is Phase.PREPARE else ''}{row.order}",
             row.node,
-            f"{row.op} {_short(algorithms.get(NodeId(row.node), ''))}".rstrip(),
+            f"{row.op} {algorithm}".rstrip(),
             " ".join(map(_place, row.operands)),
             " ".join(map(_place, row.results)) + sharing,
             size(row.nbytes),
@@ -94,7 +96,7 @@ def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
     return text_table(COLUMNS, [cells(row) for row in rows(made)])
 
 
-def _short(algorithm: str) -> str:
+def short(algorithm: str) -> str:
     """Leave out how an algorithm cuts its work, which `--json` tells."""
     return "; ".join(part.partition(",")[0] for part in algorithm.split("; "))
 
@@ -103,7 +105,9 @@ def _place(slot: Slot) -> str:
     return f"{slot.arena.value[0]}{slot.offset}"
 
 
-def record(made: Plan, algorithms: Mapping[NodeId, str]) -> dict[str, object]:
+def record(
+    made: Plan, algorithms: Mapping[NodeId, str], tuned: Collection[NodeId] = frozenset()
+) -> dict[str, object]:
     """Give a plan as JSON values; offsets and sizes in bytes."""
     from cnndsl.ir.graph import NodeId
     from cnndsl.plan.report import rows, totals
@@ -122,6 +126,7 @@ def record(made: Plan, algorithms: Mapping[NodeId, str]) -> dict[str, object]:
                 "node": row.node,
                 "op": row.op,
                 "algorithm": algorithms.get(NodeId(row.node)),
+                "tuned": row.node in tuned,
                 "reads": [_slot(slot) for slot in row.operands],
                 "writes": [_slot(slot) for slot in row.results],
                 "bytes": row.nbytes,

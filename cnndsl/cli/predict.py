@@ -3,66 +3,75 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cnndsl.cli.console import emit_json
-from cnndsl.cli.options import json_option
+from cnndsl.cli.options import device_options, json_option
 from cnndsl.ops.rules import Array
+
+if TYPE_CHECKING:
+    from cnndsl.backends.base import Precision
+    from cnndsl.model import Model
 
 
 @click.command()
 @click.argument("trained", required=False, type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--model", type=click.Path(path_type=Path), help="The same as TRAINED.")
+@click.option("--model", "given", type=click.Path(path_type=Path), help="The same as TRAINED.")
 @click.option(
     "--source", "sources", multiple=True, type=click.Path(path_type=Path), help="One more image."
 )
 @click.option("--top", type=click.IntRange(min=1), default=3, help="How many classes to name.")
 @click.option("--invert", is_flag=True, help="Swap black and white first (ink on paper).")
+@device_options
 @json_option
 def predict(
     *,
     trained: Path | None,
     images: tuple[Path, ...],
-    model: Path | None,
+    given: Path | None,
     sources: tuple[Path, ...],
     top: int,
     invert: bool,
+    device: str | None,
+    precision: Precision | None,
     as_json: bool,
 ) -> None:
     """Classify IMAGES (PNG, JPEG, BMP, WebP) with TRAINED: a run's folder or a weights file."""
-    if model is not None and trained is not None:
+    from cnndsl.cli.trained import load_trained
+
+    if given is not None and trained is not None:
         images, trained = (trained, *images), None
-    path = model or trained
+    path = given or trained
     files = (*images, *sources)
     if path is None or not files:
         raise click.UsageError("give trained weights and at least one image")
-    rows = classify(path, files, top=top, invert=invert)
+    model = load_trained(path, device=device, precision=precision)
+    rows = classify(model, path, files, top=top, invert=invert)
     if as_json:
         emit_json({"images": rows})
         return
     for row in rows:
-        given = row["scores"]
-        assert isinstance(given, list)
-        scores = "  ".join(f"{s['class']} {100 * s['score']:.1f} %" for s in given)
+        listed = row["scores"]
+        assert isinstance(listed, list)
+        scores = "  ".join(f"{s['class']} {100 * s['score']:.1f} %" for s in listed)
         click.echo(f"{row['file']}: {scores}")
 
 
 def classify(
-    path: Path, files: tuple[Path, ...], *, top: int, invert: bool
+    model: Model, path: Path, files: tuple[Path, ...], *, top: int, invert: bool
 ) -> list[dict[str, object]]:
-    """Give the classes with the highest scores for each file.
+    """Give the classes with the highest scores for each file; `path` is what was trained.
 
     Raises `DataError` for files that are no pictures, with the name of each.
     """
     import numpy as np
 
-    from cnndsl.cli.trained import load_trained
     from cnndsl.data.single import read_pictures
     from cnndsl.train.checkpoint import load_state
 
-    model = load_trained(path)
     best = path / "best.safetensors" if path.is_dir() else path
     names = load_state(best)[1].get("classes", "").split("\n")
     channels = model.network.inputs[0].size[-1] if len(model.network.inputs[0].size) == 3 else 1

@@ -10,7 +10,7 @@ import click
 
 from cnndsl.cli.options import (
     data_options,
-    device_option,
+    device_options,
     json_option,
     param_option,
     parameters,
@@ -51,7 +51,7 @@ def training_options(command: F) -> F:
 @param_option
 @data_options
 @training_options
-@device_option
+@device_options
 @json_option
 def run(*, program: str, as_json: bool, runs: Path | None, **chosen: Any) -> None:
     """Check, compile and train PROGRAM, then test it.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnndsl.cli.console import emit_json
-from cnndsl.cli.options import data_options, device_option, json_option, param_option
+from cnndsl.cli.options import data_options, device_options, json_option, param_option
 from cnndsl.cli.run import POSITIVE, choices, training_options
 from cnndsl.cli.table_formats import table_text
 from cnndsl.cli.text_tables import Column
@@ -53,7 +53,7 @@ COLUMNS = (
 @param_option
 @data_options
 @training_options
-@device_option
+@device_options
 @json_option
 def search(
     *, program: str | None, resume: Path | None, runs: Path | None, as_json: bool, **chosen: Any

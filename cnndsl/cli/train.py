@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnndsl.cli.options import data_options, device_option, json_option, param_option
+from cnndsl.cli.options import data_options, device_options, json_option, param_option
 from cnndsl.cli.run import start, training_options
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @param_option
 @data_options
 @training_options
-@device_option
+@device_options
 @json_option
 def train(
     *,

@@ -139,7 +139,7 @@ def compare_all(
     from cnndsl.ir.types import DType
 
     graphs = {
-        dtype: lower_for_comparison(elaboration, replace(wanted, precision=dtype))
+        dtype: lower_for_comparison(elaboration, replace(wanted, floats=dtype))
         for dtype in ("f64", "f32")
     }
     reference = Reference.of(graphs["f64"], seed=seed)

@@ -249,10 +249,10 @@ class Remark(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class ShapeLiteral(Syntax):
-    """`[227x227x3]`, `[4096]`, `[H x W x 3]`, `[19 x 19 x k]`, `[7x7x?]`."""
+    """`[227x227x3]`, `[4096]`, `[H x W x 3]`, `[H/2 x W/2 x 2*k]`, `[7x7x?]`."""
 
-    dims: tuple[int | str | None, ...]
-    """A number, a name, or nothing for `?`."""
+    dims: tuple[int | str | Expr | None, ...]
+    """A number, a name, arithmetic, or nothing for `?`."""
 
 
 Word: TypeAlias = (

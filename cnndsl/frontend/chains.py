@@ -15,6 +15,7 @@ from cnndsl.frontend.heads import (
     MissingHead,
     PseudoHead,
     find_head,
+    find_label_head,
 )
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.layering import Layering
@@ -25,6 +26,8 @@ from cnndsl.frontend.values import show
 from cnndsl.support.diagnostics import DiagnosticError, error
 
 VALUES = (ast.Number, ast.Size, ast.ShapeLiteral, ast.Remark)
+DENSE_WORDS = ("neurons", "neuron", "units", "unit")
+"""Fillers that say that a layer is a dense one."""
 
 
 class Inner(Protocol):
@@ -81,7 +84,7 @@ class Chains(Layering):
             return False
         head = find_head(last.element.items, env.scope)
         if head is None and name is not None:
-            head = find_head(name.words.items, env.scope)
+            head = find_label_head(name.words.items, env.scope)
         if not isinstance(head, LayerHead):
             return False
         texts = [w.text for w in part.element.items if isinstance(w, ast.Name)]
@@ -251,7 +254,7 @@ class Chains(Layering):
     ) -> Flow:
         head = find_head(words.items, env.scope)
         if head is None and name is not None:
-            head = find_head(name.words.items, env.scope)
+            head = find_label_head(name.words.items, env.scope)
             if isinstance(head, LayerHead):
                 own = replace_head(head)
                 return self.run_layer(own, words, env, flow, name, 0)
@@ -327,12 +330,14 @@ def join(flows: Sequence[Flow], group: ast.Syntax) -> Flow:
 def _headless(words: ast.Words, name: Name) -> DiagnosticError:
     text = " ".join(text_of(w) for w in name.words.items)
     said = " ".join(text_of(w) for w in words.items)
+    neurons = any(isinstance(w, ast.Name) and w.text in DENSE_WORDS for w in words.items)
+    what, kind = ("dense layer", "fc") if neurons else ("convolution", "conv")
     return DiagnosticError(
         error(
             "E0201",
             f"neither `{text}` nor what follows names a layer",
             words.items[0].span,
             label="expected a layer",
-            helps=(f"for a convolution write `{text}: conv {said}`",),
+            helps=(f"for a {what} write `{text}: {kind} {said}`",),
         )
     )

@@ -13,10 +13,11 @@ from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.here import Here
 from cnndsl.frontend.places import Place
 from cnndsl.frontend.records import Frame, TooLargeError, too_long
+from cnndsl.frontend.reports import Reports
 from cnndsl.frontend.scope import BROKEN, Flow, HeldError, LaterError, NetDef, Scope, Stream
 from cnndsl.frontend.values import Callee, ShapeValue, Value
 from cnndsl.layers.base import SettingValue
-from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, Label, Severity, error
+from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.limits import Limits, Watch
 from cnndsl.support.source import SourceFile, Span
 
@@ -162,36 +163,6 @@ class Name:
     """The layers' names: one for each layer of `CONV2..12`; nothing where the label is no name."""
 
 
-class Reports:
-    """Diagnostics, one of a code at each place, and no more errors than the limit."""
-
-    def __init__(self, limits: Limits) -> None:
-        """Collect at most `limits.messages` errors."""
-        self.limits = limits
-        self.found: dict[tuple[str, Span | None, str], Diagnostic] = {}
-        self.count = 0
-
-    def add(self, *diagnostics: Diagnostic) -> None:
-        """Report, unless the same was reported before."""
-        for diagnostic in diagnostics:
-            text = diagnostic.message if diagnostic.span is None else ""
-            key = (diagnostic.code, diagnostic.span, text)
-            if key not in self.found:
-                self.found[key] = diagnostic
-                self.count += diagnostic.severity is Severity.ERROR
-
-    @property
-    def errors(self) -> tuple[Diagnostic, ...]:
-        """The errors, in the order of the source."""
-        found = [d for d in self.found.values() if d.severity is Severity.ERROR]
-        return tuple(found[: self.limits.messages])
-
-    @property
-    def notes(self) -> tuple[Diagnostic, ...]:
-        """Everything that is no error."""
-        return tuple(d for d in self.found.values() if d.severity is not Severity.ERROR)
-
-
 class Core(ABC):
     """State of one elaboration, and the calls by which its parts reach one another."""
 
@@ -327,7 +298,7 @@ class Core(ABC):
         self.steps += 1
         if self.watch.is_over:
             raise TooLargeError(too_long(self.limits, "building", span))
-        if self.reports.count >= self.limits.messages:
+        if self.reports.are_enough:
             raise TooLargeError(*self.reports.errors)
         if self.steps > 4 * self.limits.max_layers:
             raise TooLargeError(

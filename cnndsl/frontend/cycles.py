@@ -37,10 +37,11 @@ def uses(node: object, names: frozenset[str]) -> Iterator[ast.Name]:
 def find_cycle(definitions: Mapping[str, Definition]) -> list[tuple[str, Span]]:
     """Find definitions that use one another in a circle, each with where it uses the next."""
     names = frozenset(definitions)
-    edges = {
-        name: {use.text: use.span for use in uses(_inside(node), names - _hidden(node))}
-        for name, node in definitions.items()
-    }
+    edges = {}
+    for name, node in definitions.items():
+        hidden = _hidden(node)
+        found = uses(_inside(node), names)
+        edges[name] = {use.text: use.span for use in found if use.text not in hidden}
     done: set[str] = set()
     for start in definitions:
         way: list[str] = []

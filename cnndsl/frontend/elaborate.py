@@ -9,14 +9,22 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.directives import Load
 from cnndsl.frontend.elaboration import Assumed, Elaboration
 from cnndsl.frontend.elaborator import Elaborator
+from cnndsl.frontend.given import Given
 from cnndsl.frontend.imports import Loader
-from cnndsl.frontend.params import Given, Parameter
+from cnndsl.frontend.params import Parameter
 from cnndsl.frontend.places import Place
 from cnndsl.frontend.records import TooLargeError
 from cnndsl.frontend.values import Value, show
 from cnndsl.layers.base import Hwc
+from cnndsl.support.collector import paused_collector
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.limits import DEFAULT_LIMITS, Limits
+
+POOLS = "M"
+"""The count of the lecture's pattern that divides the image."""
+
+MISFITS = frozenset(("E0301", "E0305"))
+"""What is said when the image becomes too small, or odd."""
 
 __all__ = ["Assumed", "Elaboration", "Load", "Parameter", "elaborate", "explore"]
 
@@ -37,19 +45,41 @@ def elaborate(
     and `classes` are used where the program leaves them to its data. `base_dir` is the program's
     folder, from which it imports; without it, it is the folder of the program's file.
 
+    Where nobody says how often the lecture's pattern pools and its three times do not fit the
+    image, it is as often as fits.
+
     Raises `DiagnosticError` with every error found, and the sources they point into.
     """
-    elaborator, path = _prepared(
-        program, params, input_size, classes, limits, base_dir, allow_paths
-    )
-    sources = {program.source.name: program.source}
+    fewer: dict[str, int] = {}
+    refused: DiagnosticError | None = None
+    while True:
+        elaborator, path = _prepared(
+            program, params, input_size, classes, limits, base_dir, allow_paths
+        )
+        elaborator.fewer = fewer
+        elaborator.misfit = refused.diagnostics[0].label if refused is not None else ""
+        try:
+            return _run(elaborator, path)
+        except DiagnosticError as problem:
+            refused = refused or problem
+            pools = elaborator.params.get(POOLS)
+            misfits = all(d.code in MISFITS for d in problem.diagnostics)
+            if not misfits or pools is None or pools.source != "pattern" or pools.value == 1:
+                raise refused from None
+            assert isinstance(pools.value, int)
+            fewer = {POOLS: pools.value - 1}
+
+
+def _run(elaborator: Elaborator, path: Path | None) -> Elaboration:
+    program = elaborator.program
     try:
-        return elaborator.run(path)
+        with paused_collector():
+            return elaborator.run(path)
     except TooLargeError as problem:
         raise DiagnosticError(*problem.diagnostics, sources=elaborator.sources) from None
     except RecursionError:
         deep = error("E0604", "this program is nested too deeply", program.span)
-        raise DiagnosticError(deep, sources=sources) from None
+        raise DiagnosticError(deep, sources={program.source.name: program.source}) from None
 
 
 def explore(

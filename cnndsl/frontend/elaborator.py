@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.core import Env, Reports, Visit
+from cnndsl.frontend.core import Env, Visit
 from cnndsl.frontend.directives import Load
 from cnndsl.frontend.elaboration import Assumed, Elaboration
 from cnndsl.frontend.endings import Endings
@@ -20,6 +20,7 @@ from cnndsl.frontend.memory import warn_of_memory
 from cnndsl.frontend.places import Place
 from cnndsl.frontend.read_sections import SectionReader
 from cnndsl.frontend.records import Entry, Frame, NetworkBuilder, Source
+from cnndsl.frontend.reports import Reports
 from cnndsl.frontend.scope import BROKEN, NOTHING, FileDef, Flow, NetDef, Scope, Stream
 from cnndsl.frontend.sections import DataSection, TrainSection
 from cnndsl.layers.base import Hwc, SettingValue, show_size
@@ -349,10 +350,9 @@ class Elaborator(Endings):
             flow = NOTHING
         made = self.run_statements(file.program.statements, env, flow)
         nets = [v for v in env.scope.values.values() if isinstance(v, NetDef)]
-        if made.streams or made.broken or not nets:
+        if made.streams != flow.streams or made.broken or not nets:
             return made
-        empty = ast.Words((nets[-1].node.name,), span=nets[-1].node.name.span)
-        return self.run_callee(nets[-1], (), empty, env, flow)
+        return self.run_only_net(nets[-1], env, flow)
 
 
 def _builds(frame: Frame) -> bool:

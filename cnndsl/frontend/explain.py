@@ -15,6 +15,8 @@ from cnndsl.frontend.derivation import (
     rounded_at,
     strides_before,
 )
+from cnndsl.frontend.format_columns import FLAT
+from cnndsl.frontend.format_values import shape as shape_text
 from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.records import Record
 from cnndsl.frontend.scope import Flow, Stream
@@ -239,7 +241,8 @@ def wrong_size(
 ) -> DiagnosticError:
     """Say that a size is not the one that the program states: E0302."""
     source = stream.source
-    said = "x".join("?" if d is None else str(d) for d in wanted)
+    said = shape_text(literal).translate(FLAT)
+    worked = "x".join("?" if d is None else str(d) for d in wanted)
     what = "this" if not isinstance(source, Record) else _named(source)
     related: tuple[Label, ...] = ()
     notes: list[str] = []
@@ -257,8 +260,9 @@ def wrong_size(
     return DiagnosticError(
         error(
             "E0302",
-            f"{what} makes {show_size(stream.size)}, not the [{said}] written here",
+            f"{what} makes {show_size(stream.size)}, not the {said} written here",
             literal.span,
+            label="" if f"[{worked}]" == said.replace(" ", "") else f"this is [{worked}]",
             related=related,
             notes=tuple(notes),
             helps=tuple(helps),

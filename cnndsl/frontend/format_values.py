@@ -188,10 +188,36 @@ def indexed(node: ast.Indexed) -> str:
 
 
 def shape(node: ast.ShapeLiteral) -> str:
-    """Give `[227x227x3]`, or `[H x W x 3]` if a name is among the sizes."""
-    texts = ["?" if d is None else str(d) for d in node.dims]
-    spaced = any(isinstance(d, str) for d in node.dims)
-    return f"[{(' x ' if spaced else 'x').join(texts)}]"
+    """Give `[227x227x3]`, or `[H x W x 3]` if a name or arithmetic is among the sizes."""
+    spaced = any(d is not None and not isinstance(d, int) for d in node.dims)
+    return f"[{(' x ' if spaced else 'x').join(map(_length, node.dims))}]"
+
+
+def _length(dim: int | str | ast.Expr | None) -> str:
+    """Give one length: its sums and products as they are, everything else in parentheses."""
+    match dim:
+        case None:
+            return "?"
+        case int() | str():
+            return str(dim)
+        case ast.Number() | ast.Name():
+            return expr(dim)
+        case ast.Arith(operator="+" | "-" as sign, left=left, right=right):
+            return f"{_length(left)} {sign} {_term(right)}"
+        case ast.Arith(operator="*" | "/"):
+            return _term(dim)
+    return f"({expr(dim)})"
+
+
+def _term(node: ast.Expr) -> str:
+    """Give a product of lengths: factors that are no name or number stand in parentheses."""
+    match node:
+        case ast.Number() | ast.Name():
+            return expr(node)
+        case ast.Arith(operator="*" | "/" as sign, left=left, right=right):
+            factor = right if isinstance(right, ast.Number | ast.Name) else None
+            return f"{_term(left)}{sign}{expr(factor) if factor else f'({expr(right)})'}"
+    return f"({expr(node)})"
 
 
 def binding(node: ast.Binding) -> str:

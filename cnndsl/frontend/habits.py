@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from cnndsl.frontend.failure import VALUES, Failure
-from cnndsl.frontend.tree_values import Token
+from cnndsl.frontend.habits_arithmetic import arithmetic_in_words
 from cnndsl.support.diagnostics import Diagnostic, Label, error
 from cnndsl.support.source import Span
 
@@ -291,42 +291,6 @@ def _value_in_chain(failure: Failure) -> Diagnostic | None:
     )
 
 
-def _arithmetic_in_words(failure: Failure) -> Diagnostic | None:
-    """`conv 2*n 3x3`, `conv n+1 3x3`."""
-    tokens = failure.tokens
-    if failure.kind in ("PLUS", "SLASH", "PERCENT", "CIRCUMFLEX"):
-        first = failure.element()
-        if not failure.expected & {"ARROW", "DASH"} or first >= len(tokens):
-            return None
-        if "SLASH" in failure.expected:
-            return None
-    elif failure.kind in VALUES | {"NAME"} and failure.previous(2) == "STAR":
-        first = failure.element()
-    else:
-        return None
-    helps: tuple[str, ...] = (f"write it in parentheses: `{_call_form(failure, tokens[first])}`",)
-    if failure.kind == "PLUS":
-        helps += ("to add two streams write `(a | b) -> add`",)
-    return error(
-        "E0107",
-        "words take no arithmetic; the call form does",
-        failure.span,
-        label="unexpected here",
-        helps=helps,
-    )
-
-
-def _call_form(failure: Failure, first: Token) -> str:
-    """The element that begins at `first` in call form; a pattern of it if it is not plain."""
-    text = failure.source.text
-    start = first.start_pos or 0
-    end = text.find("\n", start)
-    words = re.split(r"->|[,|#]| - ", text[start : None if end < 0 else end])[0].split()
-    if len(words) < 2 or not all(re.search(r"\w", word) for word in words):
-        return f"{words[0]}(2*n, ..)"
-    return f"{words[0]}({', '.join(words[1:])})"
-
-
 def _import_without_quotes(failure: Failure) -> Diagnostic | None:
     """`import vgg`."""
     if failure.previous() != "IMPORT" or failure.kind != "NAME":
@@ -378,7 +342,7 @@ HABITS: tuple[Callable[[Failure], Diagnostic | None], ...] = (
     _shape_without_brackets,
     _equals_in_words,
     _value_in_chain,
-    _arithmetic_in_words,
+    arithmetic_in_words,
     _branches_without_parentheses,
 )
 """In the order in which they are tried."""

@@ -182,6 +182,21 @@ def _missing(word: str) -> MissingHead | None:
     return None
 
 
+LETTERS: Mapping[str, str] = {"C": "conv", "S": "avgpool", "F": "fc"}
+"""What the letters of LeNet's figure stand for: C1, S2, F6."""
+
+
+def find_label_head(items: Sequence[ast.Word], scope: Scope) -> Head | None:
+    """Find what a label says its line is: `CONV1:` a convolution, `C1:`, `S2:`, `F6:` too."""
+    found = find_head(items, scope)
+    first = items[0].start if isinstance(items[0], ast.Through) else items[0]
+    if found is not None or len(items) != 1 or not isinstance(first, ast.Name):
+        return found
+    letter = re.fullmatch(r"([A-Z])[0-9]+", first.text)
+    kind = _kind([LETTERS.get(letter[1], "")]) if letter is not None else None
+    return LayerHead(kind, 1) if kind is not None else None
+
+
 def layer_words() -> list[str]:
     """Give the words that name layers, for suggestions, those of later versions last."""
     return [*LAYERS, *UNAVAILABLE]

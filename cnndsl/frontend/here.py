@@ -9,7 +9,7 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.closeness import MOST_NAMES, distance, instead, is_close
 from cnndsl.frontend.evaluate import FUNCTIONS, Evaluator
 from cnndsl.frontend.scope import Flow, Scope
-from cnndsl.frontend.values import RangeValue, Value, show
+from cnndsl.frontend.values import RangeValue, Value, kind_of, show
 from cnndsl.layers.base import Hwc, show_size
 from cnndsl.support.diagnostics import DiagnosticError, error
 
@@ -44,12 +44,14 @@ class Here:
             return values[0]
         return values
 
-    def _dim(self, dim: int | str | None, literal: ast.ShapeLiteral) -> Value:
+    def _dim(self, dim: int | str | ast.Expr | None, literal: ast.ShapeLiteral) -> Value:
         if dim is None:
             return -1
         if isinstance(dim, int):
             return dim
-        return self.evaluator.value(ast.Name(dim, span=literal.span))
+        if isinstance(dim, str):
+            return self.evaluator.value(ast.Name(dim, span=literal.span))
+        return whole(self.evaluator.value(dim), dim)
 
     def reference_value(self, item: ast.Indexed | ast.Dotted) -> Value | None:
         """Give the value of `widths[2]` or `shape.c`; nothing if it names no value."""
@@ -107,6 +109,23 @@ class Here:
         if isinstance(value, tuple) or value not in family:
             raise no_stream(self, f"{name}[{show(value)}]", at)
         return family[value].flow
+
+
+def whole(value: Value, said: ast.Expr) -> int:
+    """Give a length that a size works out to; raises `DiagnosticError` E0505."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        what = show(value) if isinstance(value, float) else kind_of(value)
+        raise DiagnosticError(
+            error(
+                "E0505",
+                f"a size consists of whole numbers, not {what}",
+                said.span,
+                label=f"this is {what}" if isinstance(value, float) else "",
+            )
+        )
+    return value
 
 
 def text_of(item: ast.Syntax) -> str:

@@ -11,8 +11,9 @@ from cnndsl.frontend.arguments import bind_arguments, written
 from cnndsl.frontend.closeness import near
 from cnndsl.frontend.core import Env, Instance, Patch, Stopped, Visit
 from cnndsl.frontend.explain import counted
+from cnndsl.frontend.given import Given
 from cnndsl.frontend.here import text_of
-from cnndsl.frontend.params import Given, Params
+from cnndsl.frontend.params import Params
 from cnndsl.frontend.records import Frame
 from cnndsl.frontend.scope import (
     BROKEN,
@@ -163,6 +164,25 @@ class Instances(Params):
             self.shared.setdefault(net, frame)
             self._export(f"{net.name}.", scope, env)
 
+    def run_only_net(self, net: NetDef, env: Env, flow: Flow) -> Flow:
+        """Use a net as what its file is: its layers and labels are the file's own."""
+        if self.is_cyclic(net):
+            return BROKEN
+        visit = Visit(net, net.node.name.span, list(flow.streams), bool(flow.streams))
+        visit.outer = env.visit
+        scope = Scope(net.scope)
+        formals = net.node.formals if isinstance(net.node, ast.Net) else ()
+        bind_arguments(net, formals, (), scope, self.evaluator(env, NOTHING), visit.span)
+        merging = isinstance(net.node, ast.NetBinding)
+        inner = Env(
+            scope, env.frame, visit, env.instance, env.depth + 1, whole=False, merging=merging
+        )
+        self.step(inner, visit.span)
+        try:
+            return self._contained(visit, inner, lambda flow: self._net_body(net, inner, flow))
+        finally:
+            self._export("", scope, env)
+
     def _net_body(self, net: NetDef, env: Env, flow: Flow) -> Flow:
         node = net.node
         if isinstance(node, ast.NetBinding):
@@ -288,12 +308,17 @@ class Instances(Params):
                     continue
                 known = [r.name.removeprefix(env.frame.prefix) for r in env.frame.records]
                 close = near(name, [n for n in known if n], limit=3)
+                said = [
+                    r.name.removeprefix(env.frame.prefix) for r in env.frame.records if r.labelled
+                ]
+                listed = ", ".join(said[:12]) + (", .." if len(said) > 12 else "")
                 self.reports.add(
                     error(
                         "E0210",
                         f"`{visit.callee.name}` has no line called `{name}` to replace",
                         line.label.span if line.label else line.span,
                         label=f"did you mean `{close[0]}`?" if close else "",
+                        notes=(f"its lines with labels: {listed}",) if said else (),
                     )
                 )
         if visit.patch is not None or visit.fed or visit.until:

@@ -8,10 +8,12 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.chains import Chains
 from cnndsl.frontend.core import Env, Visit
 from cnndsl.frontend.explain import counted, wrong_size
-from cnndsl.frontend.here import text_of
+from cnndsl.frontend.format_columns import FLAT
+from cnndsl.frontend.format_values import shape as format_shape
+from cnndsl.frontend.here import text_of, whole
 from cnndsl.frontend.records import Entry, check_tensors
 from cnndsl.frontend.scope import BROKEN, NOTHING, Flow, Label, Stream
-from cnndsl.frontend.values import Value, kind_of
+from cnndsl.frontend.values import kind_of
 from cnndsl.layers.base import Hwc, show_size
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.diagnostics import Label as Mark
@@ -188,25 +190,15 @@ class Naming(Chains):
                 )
             )
         here = self.here(env, flow)
+        names = (ast.Name(d, span=shape.span) if isinstance(d, str) else d for d in shape.dims)
         wanted = tuple(
-            self._dim(here.evaluator.value(ast.Name(d, span=shape.span)), shape.span)
-            if isinstance(d, str)
-            else d
-            for d in shape.dims
+            d if d is None or isinstance(d, int) else whole(here.evaluator.value(d), d)
+            for d in names
         )
         if fits(flow.streams[0].size, wanted):
             return
         if not env.dropped(shape.span):
             raise wrong_size(flow.streams[0], wanted, shape, env)
-
-    def _dim(self, value: Value, span: Span) -> int:
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise DiagnosticError(
-                error("E0505", f"a size consists of whole numbers, not {kind_of(value)}", span)
-            )
-        return value
 
 
 def fits(size: Hwc, wanted: Sequence[int | None]) -> bool:
@@ -226,7 +218,7 @@ def fits(size: Hwc, wanted: Sequence[int | None]) -> bool:
 
 def show_literal(shape: ast.ShapeLiteral) -> str:
     """Write a stated size."""
-    return f"[{'x'.join('?' if d is None else str(d) for d in shape.dims)}]"
+    return format_shape(shape).translate(FLAT)
 
 
 def label_text(target: ast.Name | ast.Indexed | ast.Words) -> str:

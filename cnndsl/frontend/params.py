@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.core import Env
+from cnndsl.frontend.given import Given, convert, is_allowed, names_in, outside
 from cnndsl.frontend.naming import Naming
 from cnndsl.frontend.places import Place
 from cnndsl.frontend.scope import NOTHING
 from cnndsl.frontend.values import (
-    MapValue,
     RangeValue,
-    SizeValue,
-    Symbol,
     Value,
     kind_of,
-    same_value,
     show,
 )
 from cnndsl.support.diagnostics import DiagnosticError, Label, error, note
@@ -54,18 +51,6 @@ class Parameter:
     """Where it is declared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A value from outside: the command line, a caller, the arguments of an import."""
-
-    value: Value
-    """The value; text of the command line is converted when the parameter is known."""
-    is_text: bool
-    """Whether it is text of the command line."""
-    asked: str
-    """How it was asked for: "-p depth=51", "resnet(depth=51)"."""
-
-
 class Params(Naming):
     """Elaborates parameters."""
 
@@ -75,6 +60,8 @@ class Params(Naming):
         self.given: dict[str, Given] = {}
         self.params: dict[str, Parameter] = {}
         self.free: dict[str, list[Span]] = {}
+        self.fewer: dict[str, int] = {}
+        self.misfit = ""
         self.numbers: Counter[str] = Counter()
         self.open_places: list[list[Place]] = [[]]
 
@@ -111,8 +98,8 @@ class Params(Naming):
         if asked is None:
             return Parameter(name, default, default, choices, source, binding.span)
         value = convert(asked.value, choices, default) if asked.is_text else asked.value
-        if not _allowed(value, choices, default):
-            raise _outside(name, asked, value, choices, default, binding)
+        if not is_allowed(value, choices, default):
+            raise outside(name, asked, value, choices, default, binding)
         return Parameter(name, value, default, choices, "given", binding.span)
 
     def _fallback(self, binding: ast.Binding, env: Env, source: str) -> Parameter | None:
@@ -127,7 +114,7 @@ class Params(Naming):
     def _choices(self, binding: ast.Binding, env: Env) -> tuple[Value, ...] | RangeValue | None:
         if binding.choices is None:
             return None
-        for item in _names_in(binding.choices):
+        for item in names_in(binding.choices):
             if env.scope.value(item.text) is None:
                 env.scope.symbols.add(item.text)
         value = self.evaluator(env, NOTHING).value(binding.choices)
@@ -148,7 +135,7 @@ class Params(Naming):
     ) -> Value:
         if binding.default is not None:
             value = self.evaluator(env, NOTHING).value(binding.default)
-            if choices is not None and not _allowed(value, choices, value):
+            if choices is not None and not is_allowed(value, choices, value):
                 raise DiagnosticError(
                     error(
                         "E0501",
@@ -178,6 +165,7 @@ class Params(Naming):
         if name.text not in PATTERN:
             return None
         choices, default = PATTERN[name.text]
+        default = self.fewer.get(name.text, default)
         known = self.params.get(name.text)
         if known is None:
             asked = self.given.get(name.text)
@@ -188,7 +176,7 @@ class Params(Naming):
                     usual = Parameter(name.text, default, default, choices, "given", name.span)
                     self.params[name.text] = usual
                     binding = ast.Binding(name, span=name.span)
-                    raise _outside(name.text, asked, value, choices, default, binding)
+                    raise outside(name.text, asked, value, choices, default, binding)
             source = "pattern" if asked is None else "given"
             known = Parameter(name.text, value, default, choices, source, name.span)
             self.params[name.text] = known
@@ -234,9 +222,9 @@ class Params(Naming):
         value = default
         if asked is not None:
             value = convert(asked.value, choices, default) if asked.is_text else asked.value
-            if not _allowed(value, choices, default):
+            if not is_allowed(value, choices, default):
                 binding = ast.Binding(ast.Name(name, span=span), span=span)
-                raise _outside(name, asked, value, choices, default, binding)
+                raise outside(name, asked, value, choices, default, binding)
         source = "place" if asked is None else "given"
         self.params[name] = Parameter(name, value, default, choices, source, span)
         assert isinstance(value, int)
@@ -267,12 +255,18 @@ class Params(Naming):
         choices = PATTERN[example][0]
         other = 3 if example == "N" else 2
         verb = "are" if len(names) > 1 else "is"
+        short = tuple(
+            f"{name} = {PATTERN[name][1]}, the lecture's, does not fit: {self.misfit}"
+            for name in names
+            if name in self.fewer and self.params[name].source == "pattern"
+        )
         self.reports.add(
             note(
                 "N0001",
                 f"{listed} {verb} free here: using {used}",
                 first,
                 related=tuple(Label(s, caret=True) for s in rest if s.file == first.file),
+                notes=short,
                 helps=(
                     f"choose with `-p {example}={other}`, or write "
                     f"`where {example} in {choices} = {PATTERN[example][1]}`",
@@ -295,98 +289,3 @@ class Params(Naming):
                     helps=(f"did you mean `{close[0]}`?",) if close else (),
                 )
             )
-
-
-def convert(value: Value, choices: tuple[Value, ...] | RangeValue | None, default: Value) -> Value:
-    """Read the text of the command line as the choices and the default suggest.
-
-    >>> convert("50", (18, 50), 18), convert("D", None, Symbol("A")), convert("0.5", None, 1.0)
-    (50, 'D', 0.5)
-    """
-    text = str(value).strip()
-    if isinstance(choices, tuple):
-        for choice in choices:
-            if show(choice).strip('"') == text:
-                return choice
-    if text.casefold() in ("true", "false"):
-        return text.casefold() == "true"
-    if text.casefold() in ("yes", "no") and isinstance(default, bool):
-        return text.casefold() == "yes"
-    found = _read_number(text)
-    if found is not None:
-        return found
-    sides = text.casefold().replace("×", "x").split("x")
-    if len(sides) > 1 and all(side.isdigit() and len(side) < 10 for side in sides):
-        return SizeValue(tuple(map(int, sides)))
-    return text if isinstance(default, str) and not isinstance(default, Symbol) else Symbol(text)
-
-
-def _read_number(text: str) -> int | float | None:
-    try:
-        found = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        return None
-    digits = text.lstrip("+-").replace("_", "")
-    if digits.isdigit() and len(digits) <= 15:
-        return int(text)
-    return found if abs(found) < 1e18 else None
-
-
-def _allowed(value: Value, choices: tuple[Value, ...] | RangeValue | None, default: Value) -> bool:
-    if isinstance(choices, RangeValue):
-        return choices.holds(value)
-    if isinstance(choices, tuple):
-        return any(same_value(value, choice) for choice in choices)
-    numbers = isinstance(default, int | float) and not isinstance(default, bool)
-    if numbers:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, bool | SizeValue | tuple | MapValue):
-        return isinstance(value, type(default))
-    return True
-
-
-def _names_in(expr: ast.Expr) -> list[ast.Name]:
-    return (
-        [i for i in expr.items if isinstance(i, ast.Name)] if isinstance(expr, ast.ListExpr) else []
-    )
-
-
-def _outside(
-    name: str,
-    asked: Given,
-    value: Value,
-    choices: tuple[Value, ...] | RangeValue | None,
-    default: Value,
-    binding: ast.Binding,
-) -> DiagnosticError:
-    span = binding.span if binding.choices is None else binding.choices.span
-    label = "it is one of these"
-    if isinstance(choices, RangeValue):
-        label = "it lies in this range" if binding.choices else f"it lies in {choices}"
-    if choices is None:
-        label = f"like its default, {kind_of(default)}"
-    return DiagnosticError(
-        error(
-            "E0501",
-            f"{name} = {show(value)} was asked for with `{asked.asked}`",
-            span,
-            label=label,
-            helps=_closest(value, choices),
-        )
-    )
-
-
-def _closest(value: Value, choices: tuple[Value, ...] | RangeValue | None) -> tuple[str, ...]:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(choices, RangeValue) and number and not isinstance(value, str):
-        assert isinstance(value, int | float)
-        ends = sorted((choices.start, choices.stop))
-        return (f"the closest is {show(min(ends, key=lambda end: abs(end - value)))}",)
-    if not isinstance(choices, tuple):
-        return ()
-    numbers = [c for c in choices if isinstance(c, int | float) and not isinstance(c, bool)]
-    if number and numbers:
-        assert isinstance(value, int | float)
-        return (f"the closest is {show(min(numbers, key=lambda c: abs(c - value)))}",)
-    close = nearest(str(value), [show(c) for c in choices])
-    return (f"did you mean `{close[0]}`?",) if close else ()

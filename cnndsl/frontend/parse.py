@@ -24,6 +24,7 @@ from cnndsl.frontend.recovery import blank, statement_end, statement_start
 from cnndsl.frontend.syntax_errors import explain
 from cnndsl.frontend.tree import TreeBuilder
 from cnndsl.frontend.tree_values import Token
+from cnndsl.support.collector import paused_collector
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
 from cnndsl.support.limits import DEFAULT_LIMITS, Limits, Watch
 from cnndsl.support.source import SourceFile, Span
@@ -109,7 +110,7 @@ class Attempt:
     def run(self) -> tuple[ast.Statement, ...] | None:
         """Give the statements, or nothing and set `problem` and its `position`."""
         parser = machine()
-        with parser.lock:
+        with parser.lock, paused_collector():
             parser.builder.begin(self.source, limits=self.limits)
             driver: Any = parser.parser.parse_interactive(self.text)
             try:
@@ -136,7 +137,10 @@ class Attempt:
                 brackets.append(kind)
                 if len(brackets) > self.limits.bracket_depth:
                     raise self._limit(
-                        "E0615", token, f"over {self.limits.bracket_depth} brackets are open here"
+                        "E0615",
+                        token,
+                        f"over {self.limits.bracket_depth} brackets are open here",
+                        "give an inner part a name: `block part { .. }`",
                     )
             elif kind in CLOSERS:
                 if brackets:
@@ -150,17 +154,21 @@ class Attempt:
                 raise self._limit("E0609", token, took)
             if len(self.tokens) > self.limits.tokens:
                 raise self._limit(
-                    "E0614", token, f"this file has over {self.limits.tokens:,} words and signs"
+                    "E0614",
+                    token,
+                    f"this file has over {self.limits.tokens:,} words and signs",
+                    "say what comes again once: `*3`, `repeat i in 1..3 { .. }`, `block`",
                 )
         return driver.feed_eof(self.tokens[-1] if self.tokens else None)
 
-    def _limit(self, code: str, token: Token, message: str) -> DiagnosticError:
+    def _limit(self, code: str, token: Token, message: str, *helps: str) -> DiagnosticError:
         return DiagnosticError(
             error(
                 code,
                 message,
                 Span(self.source.name, token.line, token.column, token.end_line, token.end_column),
                 label="the limit is reached here",
+                helps=helps,
             )
         )
 
@@ -251,5 +259,5 @@ def comments_of(source: SourceFile) -> tuple[ast.Comment, ...]:
 
 
 def _whole(source: SourceFile) -> Span:
-    lines = source.text.split("\n")
-    return Span(source.name, 1, 1, len(lines), len(lines[-1]) + 1)
+    text = source.text
+    return Span(source.name, 1, 1, text.count("\n") + 1, len(text) - text.rfind("\n"))

@@ -112,16 +112,48 @@ class TreeBuilder(ValueBuilder):
     @rule
     def shaped(self, span: Span, nodes: Children) -> ast.Line:
         """`[227x227x3] INPUT`."""
-        return ast.Line(nodes[0], None, nodes[1], (), nodes[2] or (), span=span)
+        shape = self._leading(nodes[0], nodes[1])
+        return ast.Line(shape, None, nodes[1], (), nodes[2] or (), span=span)
 
     @rule
     def labelled(self, span: Span, nodes: Children) -> ast.Line:
         """`[55x55x96] CONV1: 96 11x11 filters at stride 4`."""
         shape, label, colon, chain, claims, where = nodes
+        if shape is not None:
+            shape = self._leading(shape, label)
         self._check_label(label, self.token_span(colon), chain)
         if claims:
             chain, claims = self._move_key(chain, claims)
         return ast.Line(shape, label, chain, claims or (), where or (), span=span)
+
+    def _leading(self, shape: Any, after: ast.Words | ast.Chain) -> ast.ShapeLiteral:
+        """The size before a line; `[classes]` was read as a group and is a name alone."""
+        if isinstance(shape, ast.ShapeLiteral):
+            return shape
+        match shape.chain.parts:
+            case (ast.Part(ast.Words((ast.Name(text=name),)), ()),):
+                return ast.ShapeLiteral((name,), span=shape.span)
+        first: Any = after.items[0] if isinstance(after, ast.Words) else after.parts[0].element
+        while isinstance(first, ast.Section | ast.Words):
+            first = first.words if isinstance(first, ast.Section) else first.items[0]
+        if isinstance(first, ast.Parallel | ast.Bracket):
+            first = replace(
+                first,
+                span=replace(
+                    first.span, end_line=first.span.line, end_column=first.span.column + 1
+                ),
+            )
+        found, before = self.source.cut(first.span), self.source.cut(shape.span)
+        before = before if len(before) <= 40 and "\n" not in before else "..]"
+        raise DiagnosticError(
+            error(
+                "E0110",
+                f"nothing joins `{found}` to what stands before it",
+                first.span,
+                label="expected `->`",
+                helps=(f"write `{before} -> {found}`",),
+            )
+        )
 
     def _check_label(self, label: ast.Words, colon: Span, chain: ast.Chain) -> None:
         head = label.items[0]

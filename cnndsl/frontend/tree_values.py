@@ -257,7 +257,7 @@ class ValueBuilder:
     @rule
     def shape(self, span: Span, nodes: Children) -> ast.ShapeLiteral:
         """`[227x227x3]`, `[4096]`, `[H x W x 3]`, `[7 x 7 x ?]`."""
-        dims: list[int | str | None] = []
+        dims: list[int | str | ast.Expr | None] = []
         for node in nodes[1:-1]:
             if isinstance(node, ast.Size):
                 if node.stride is not None:
@@ -271,6 +271,8 @@ class ValueBuilder:
                 dims.append(node.text)
             elif node == "?":
                 dims.append(None)
+            elif isinstance(node, ast.Syntax):
+                dims.append(cast(ast.Expr, node))
         return ast.ShapeLiteral(tuple(dims), span=span)
 
     def _not_a_size(self, span: Span) -> DiagnosticError:

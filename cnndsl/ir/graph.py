@@ -104,6 +104,8 @@ class Graph:
         # A name means one value for ever, so that graphs before and after a pass can be compared.
         self._names: set[str] = set()
         self._counts: dict[str, int] = {}
+        self._order: tuple[NodeId, ...] | None = None
+        """The order that `nodes` walks in, if it is known and nothing has changed since."""
 
     def __getitem__(self, ref: NodeId | Value) -> Node[Any]:
         node_id = ref.node if isinstance(ref, Value) else ref
@@ -122,11 +124,28 @@ class Graph:
 
     def nodes(self) -> Iterator[Node[Any]]:
         """Walk the nodes in topological order; ties go by age, so the order is deterministic."""
+        nodes = self._graph.nodes
+        for node_id in self._ordered():
+            yield nodes[node_id]["node"]
+
+    def _ordered(self) -> tuple[NodeId, ...]:
+        """Give the order of the nodes; it is kept until something changes."""
         import networkx as nx
 
-        order = nx.lexicographical_topological_sort(self._graph, key=self._age.__getitem__)
-        for node_id in list(order):
-            yield self._graph.nodes[node_id]["node"]
+        if self._order is None:
+            key = self._age.__getitem__
+            self._order = tuple(nx.lexicographical_topological_sort(self._graph, key=key))
+        return self._order
+
+    def has_order(self) -> bool:
+        """Tell whether no node depends on itself."""
+        import networkx as nx
+
+        try:
+            self._ordered()
+        except nx.NetworkXUnfeasible:
+            return False
+        return True
 
     def ids(self) -> tuple[NodeId, ...]:
         """Give the names of all nodes by age; works for malformed graphs too."""
@@ -140,6 +159,11 @@ class Graph:
             if result == value.index
         ]
         return tuple(sorted(found, key=lambda use: (self._age[use.node], use.operand)))
+
+    def links(self) -> list[tuple[NodeId, int, NodeId, int]]:
+        """Give all uses at once, as (maker, its result, reader, its operand)."""
+        edges = self._graph.edges(data="slot")
+        return [(maker, result, reader, operand) for maker, reader, (result, operand) in edges]
 
     def users(self, node_id: NodeId) -> tuple[NodeId, ...]:
         """Give the nodes that read any result of a node, each once, by age."""
@@ -181,6 +205,7 @@ class Graph:
         missing = [str(v) for v in node.operands if v.node not in self._graph]
         if missing:
             raise ValueError(f"{node.id} reads {', '.join(missing)}, which {self.name} has not")
+        self._order = None
         self._graph.add_node(node.id, node=node)
         self._names.add(node.id)
         self._age[node.id] = self._born
@@ -199,6 +224,7 @@ class Graph:
     def set_operands(self, node_id: NodeId, operands: tuple[Value, ...]) -> None:
         """Let a node read other values of the same types."""
         node = self[node_id]
+        self._order = None
         self._graph.remove_edges_from(list(self._graph.in_edges(node_id, keys=True)))
         for operand, value in enumerate(operands):
             self._graph.add_edge(value.node, node_id, slot=(value.index, operand))
@@ -213,6 +239,7 @@ class Graph:
         """Remove a node that nothing reads."""
         if self._graph.out_degree(node_id):
             raise ValueError(f"{node_id} is still read by {', '.join(self.users(node_id))}")
+        self._order = None
         self._graph.remove_node(node_id)
         del self._age[node_id]
 
@@ -241,6 +268,7 @@ class Graph:
         """Give an independent graph with the same nodes, ages, outputs and updates."""
         twin = Graph(self.name if name is None else name)
         twin._graph = self._graph.copy()
+        twin._order = self._order
         twin._age = dict(self._age)
         twin._born = self._born
         twin._names = set(self._names)

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import TensorType
+from cnndsl.ir.verify import Known
 from cnndsl.ir.verify import verify as verify_graph
 from cnndsl.support.diagnostics import VerifyError
 from cnndsl.support.registry import Registry
@@ -68,7 +69,7 @@ def interface(graph: Graph) -> Interface:
     """Give the inputs, parameters, outputs and updates of `graph`."""
     given = (
         (str(node.id), node.op.name, node.type)
-        for node in graph.nodes()
+        for node in map(graph.__getitem__, graph.ids())
         if node.op.name in ("input", "parameter")
     )
     outputs = ((name, graph.type_of(value)) for name, value in graph.outputs.items())
@@ -89,15 +90,16 @@ def run_passes(
     With `verify`, the graph is checked before the first and after each pass; a fault raises
     `VerifyError` that names the pass. `observer` is told of each pass when it is done.
     """
+    known: Known = {}
     if verify:
-        verify_graph(graph)
+        verify_graph(graph, known)
     for index, each in enumerate(passes):
         begin = time.perf_counter()
         try:
             after = each(graph)
             seconds = time.perf_counter() - begin
             if verify:
-                verify_graph(after)
+                verify_graph(after, known)
                 _check_interface(graph, after)
         except VerifyError as fault:
             raise VerifyError(f"pass {each.name}: {fault}") from fault

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 import numpy.typing as npt
@@ -46,6 +46,8 @@ class Executable(ABC):
         self._lock = SharedLock()
         self._why_not: str | None = "no state is loaded"
         """Why the state cannot be used, if so."""
+        self._profiled: Callable[[Profile], None] | None = None
+        """Who is told where the time of the next run goes."""
 
     def load_state(self, state: Mapping[str, Array]) -> None:
         """Take the parameters from `state`, by copy, and prepare what depends on them alone.
@@ -76,8 +78,15 @@ class Executable(ABC):
         is loaded or a step fails. A run that is broken off after it began to overwrite donated
         parameters leaves no usable state; load one, or plan without donation.
         """
-        outputs, _ = self._checked_run(inputs, timed=False)
+        tell, self._profiled = self._profiled, None
+        outputs, profile = self._checked_run(inputs, timed=tell is not None)
+        if tell is not None and profile is not None:
+            tell(profile)
         return outputs
+
+    def profile_next(self, tell: Callable[[Profile], None]) -> None:
+        """Put a clock on every step of the next run, and tell what it found."""
+        self._profiled = tell
 
     def profile(self, inputs: Mapping[str, npt.ArrayLike]) -> Profile:
         """Run once with a clock on every step; updates are made as by `run`."""

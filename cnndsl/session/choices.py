@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cnndsl.backends.base import Precision
+from cnndsl.compiler import CompileOptions
 from cnndsl.ir.types import DType
 from cnndsl.support.diagnostics import DiagnosticError, error
 
@@ -43,7 +45,15 @@ class Choices:
     device: str = "cpu"
     """Name of the backend; "auto": the fastest that can run here."""
     dtype: DType = DType.F32
-    """Precision."""
+    """Type of the floats."""
+    precision: Precision = "fast"
+    """"exact" forbids algorithms that round otherwise than a plain sum."""
+
+    def options(self, batch: int) -> CompileOptions:
+        """Say how a network is compiled for a number of images."""
+        return CompileOptions(
+            batch=batch, device=self.device, dtype=self.dtype, precision=self.precision
+        )
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():

@@ -117,6 +117,8 @@ CODES: dict[str, str] = {
     "E0910": "feeds that do not fit the program",
     "E0911": "parameters that do not fit the program",
     "E0912": "no such backend",
+    "E0913": "no such precision",
+    "E0914": "a setting of the environment that is none",
     "E0922": "a network that no table can say",
     "E0923": "a place outside a layer's result",
     "E0924": "an image size that the network never has",

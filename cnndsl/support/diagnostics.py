@@ -110,6 +110,10 @@ class WeightsError(DiagnosticError):
     """A weights file is missing, broken, refused or does not fit the program."""
 
 
+class SettingError(DiagnosticError):
+    """A variable of the environment has a value that it cannot have."""
+
+
 class TypeRuleError(CnnDslError):
     """An op's type rule refuses its operands; the caller adds span and code."""
 

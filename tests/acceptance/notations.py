@@ -229,16 +229,16 @@ CASES: Mapping[str, Case] = {
 """Every notation that is a program, an assertion or a listing, and some formulas."""
 
 NOT_PROGRAMS: Mapping[str, str] = {
-    "N-21": "two printed arrays run into each other; no network. The arrays are run: C-045",
-    "N-65": "sizes of a lost figure without its layers, and going back to a larger image "
-            "(`upconv`, `unpool`) is not built yet",
-    "N-66": "a recurrence over time; recurrent layers are not built yet",
-    "N-68": "a CNN feeding an RNN; recurrent layers are not built yet",
+    "N-65": "[H/2 x W/2 x D1] can be said; the way back to [H x W] needs `upconv` or `unpool`, "
+            "which are not built yet (segmentation)",
+    "N-66": "a recurrence over time, h[t-1]: needs recurrent layers, which are not built yet",
+    "N-68": "a CNN feeding an RNN: needs recurrent layers, which are not built yet",
 }  # fmt: skip
 """Notations of class P or A that are no programs here, and why."""
 
 FORMULAS: Mapping[str, str] = {
     "N-19": "test_formulas.test_sizes_of_cross_correlation",
+    "N-21": "test_operators.test_printed_arrays",
     "N-56": "test_formulas.test_global_average",
     "N-77": "test_formulas.test_conv2d_as_documented",
     "N-79": "test_formulas.test_output_size_with_padding",
@@ -249,7 +249,7 @@ FORMULAS: Mapping[str, str] = {
     "N-85": "test_formulas.test_activations",
     "N-86": "test_formulas.test_batch_norm",
 }
-"""Notations of class F, and the test that holds the analysis or an operator to them."""
+"""Notations that are no network, and the test that holds the analysis or an operator to them."""
 
 PROSE: Mapping[str, str] = {
     "N-04": "pattern.cnn", "N-38": "vgg.cnn", "N-41": "vgg.cnn", "N-48": "googlenet.cnn",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -55,13 +57,29 @@ def test_pooling_at_stride_2() -> None:
     np.testing.assert_array_equal(run("input [4x4x1]; maxpool 2x2/2", image), [[6, 8], [3, 4]])
 
 
+EDGE = "input [3x5x1]; conv(1, weights=[[1, -1]])"
+ROWS = [1, 1, 0, 0, 0], [0, 1, 0, 0]
+
+
 def test_vertical_edge() -> None:
-    """C-045: rows 1 1 0 0 0 become 0 1 0 0; N-21 prints both arrays."""
-    numbers = [int(n) for n in blocks()["N-21"].text.split("Y")[0].split("X")[1].split("[")[1]
-               .replace(".", "").replace("]", "").split()]  # fmt: skip
-    assert numbers == [1, 1, 0, 0, 0]
-    made = run("input [3x5x1]; conv(1, weights=[[1, -1]])", [numbers] * 3)
-    np.testing.assert_array_equal(made, [[0, 1, 0, 0]] * 3)
+    """C-045: rows 1 1 0 0 0 become 0 1 0 0."""
+    before, after = ROWS
+    np.testing.assert_array_equal(run(EDGE, [before] * 3), [after] * 3)
+
+
+def test_printed_arrays() -> None:
+    """N-21: two prints run into each other; every run of numbers is a row of X or of Y, cut or not.
+
+    What X holds gives what Y holds, by the kernel before it in the lecture.
+    """
+    printed = re.findall(r"\[\s*((?:[01]\. )+)", blocks()["N-21"].text)
+    found = [[int(number.strip(". ")) for number in row.split()] for row in printed]
+    before, after = ROWS
+    assert len(found) == 8
+    assert before in found
+    assert after in found
+    assert all(row in (before[: len(row)], after[: len(row)]) for row in found)
+    np.testing.assert_array_equal(run(EDGE, [before] * 3), [after] * 3)
 
 
 def test_sharpening_leaves_a_constant_image() -> None:

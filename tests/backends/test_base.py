@@ -101,3 +101,16 @@ def test_only_auto_takes_another_backend(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load("cpu").name == "cpu"
     with pytest.raises(BackendError, match=r"the backend cpu cannot run here: llvmlite"):
         load("cpu").compile(make_plan(sums(1)))
+
+
+def test_unknown_precisions_are_named_with_the_known_ones() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        load("reference", precision="exakt")  # type: ignore[arg-type]
+    text = str(caught.value)
+    assert text.startswith("error[E0913]: no precision is called exakt")
+    assert "known: fast, exact" in text
+
+
+def test_backends_are_loaded_with_a_precision() -> None:
+    assert {load(name, precision="exact").precision for name in BACKENDS} == {"exact"}
+    assert {load(name).precision for name in BACKENDS} == {"fast"}

@@ -56,6 +56,20 @@ def test_the_algorithms_of_convolutions_are_shown() -> None:
     assert {step["algorithm"] for step in plain["steps"]} == {None}
 
 
+@pytest.mark.parametrize("options", [(), ("--train",)])
+def test_exact_forbids_winograd(options: tuple[str, ...]) -> None:
+    def chosen(precision: str) -> set[str]:
+        words = ("-p", "depth=18", "--batch", "4", "--precision", precision, *options)
+        steps = run_json("plan", str(RESNET), *words)["steps"]
+        found = [step["algorithm"] for step in steps if step["algorithm"] is not None]
+        return {part.partition(",")[0] for text in found for part in text.split("; ")}
+
+    assert any(name.startswith("winograd") for name in chosen("fast"))
+    exact = chosen("exact")
+    assert exact
+    assert not any("winograd" in name for name in exact)
+
+
 def test_unknown_device() -> None:
     result = run("plan", "lenet", "--device", "referense")
     assert (result.code, "did you mean reference?" in result.err) == (1, True)

@@ -110,6 +110,25 @@ def test_predict_names_classes(folder: Path, tmp_path: Path) -> None:
     assert document["images"][0]["class"] == document["images"][0]["scores"][0]["class"]
 
 
+def test_device_and_precision_stand_over_those_of_the_run(folder: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "digit.png", 3)
+    words = ("--device", "reference", "--precision", "exact")
+    assert run("predict", str(folder), str(tmp_path / "digit.png"), *words).code == Exit.DONE
+    assert run("eval", str(folder / "best.safetensors"), *words).code == Exit.DONE
+    wrong = run("eval", str(folder), "--device", "referense")
+    assert (wrong.code, "E0912" in wrong.err) == (Exit.PROGRAM, True)
+
+
+def test_a_run_remembers_its_precision(tmp_path: Path) -> None:
+    words = ("--epochs", "1", "--limit", "60", "--runs", str(tmp_path), "--precision", "exact")
+    assert run("train", "lenet", *words).code == Exit.DONE
+    (folder,) = tmp_path.iterdir()
+    resolved = json.loads((folder / "resolved.json").read_text())
+    assert resolved["choices"]["precision"] == "exact"
+    again = run("train", "--resume", str(folder), "--precision", "fast")
+    assert (again.code, "--precision cannot be changed" in again.err) == (Exit.USAGE, True)
+
+
 def test_predict_agrees_with_the_test_images(folder: Path, tmp_path: Path) -> None:
     import cnndsl
 

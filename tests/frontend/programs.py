@@ -20,6 +20,9 @@ whole = st.sampled_from(("1", "3", "12", "512"))
 sizes = st.sampled_from(("3x3", "7x7/2", "5×5", "227x227x3", "?x28x28x81"))
 strings = st.sampled_from(('"vgg.cnn"', '""', '"<end>  # no comment"', '"größe"'))
 sized = st.sampled_from(("conv3-64", "FC-4096", "POOL-2"))
+shapes = st.sampled_from(
+    ("[55x55x96]", "[4096]", "[N]", "[2*k]", "[h/2 x w/2 x 2*k]", "[H × W × 2×k]", "[? x (n + 1)]")
+)
 dashes = st.sampled_from((" - ", "-", " -> ", "->", " – ", "—", " → ", " − ", "\n  -> ", ", "))
 
 
@@ -91,7 +94,9 @@ def postfixes() -> st.SearchStrategy[str]:
     """Draw what may follow an element, or nothing."""
     one = st.one_of(
         st.sampled_from(("*3", " * N", "∗(n-1)", " *1..5", "?", " as x", " as c[i+2]", " ^* 2")),
-        st.sampled_from((" => [55x55x96]", " ⇒ [N]", " => [7 x 7 x ?]", " => [4] (one two)")),
+        st.sampled_from(
+            (" => [55x55x96]", " ⇒ [N]", " => [h/2 x 2*k - 1 x ?]", " => [4] (one two)")
+        ),
         st.builds(lambda a: f" if {a}", tests()),
     )
     return st.lists(one, max_size=2).map("".join)
@@ -143,9 +148,9 @@ def lines(depth: int) -> st.SearchStrategy[str]:
     where = st.sampled_from((" where N in 1..5 = 2, 0 <= K <= 2", "\n where M = 3"))
     return st.one_of(
         chain,
-        st.builds(lambda a: f"[55x55x96]  {a}", chain),
+        st.builds(lambda a, b: f"{a}  {b}", shapes, chain),
         st.builds(lambda a, b: a + b, label, chain),
-        st.builds(lambda a, b: f"[4096] {a}{b}", label, spec),
+        st.builds(lambda a, b, c: f"{a} {b}{c}", shapes, label, spec),
         st.builds(lambda a, b, c: a + b + c, label, spec, claim),
         st.builds(lambda a, b: a + b, chain, where),
     )

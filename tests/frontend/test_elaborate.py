@@ -374,3 +374,19 @@ def test_axes_of_length_one_may_be_left_out() -> None:
 
 def test_a_size_without_channels_has_one() -> None:
     assert built("input [28x28]\nfc 2").network.inputs[0].size == (28, 28, 1)
+
+
+def test_labels_of_lenets_figure_are_layers() -> None:
+    network = built(
+        """
+        input [32x32x1]
+        C1: 6 5x5 filters, sigmoid   => [28x28x6]
+        S2: 2x2
+        C3..4: 16 3x3 filters, pad 1, relu
+        F5: 84 neurons
+        """
+    ).network
+    assert kinds(network) == [
+        "conv", "sigmoid", "avgpool", "conv", "relu", "conv", "relu", "fc",
+    ]  # fmt: skip
+    assert codes("input [8x8x1]; X1: 6 3x3 filters") == ["E0201"]

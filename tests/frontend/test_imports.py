@@ -154,3 +154,16 @@ def test_arguments_of_files_are_checked(tmp_path: Path) -> None:
 def test_imports_stand_at_the_top(tmp_path: Path) -> None:
     found = refused(tmp_path, 'input [8]\nrepeat 2 { import "a.cnn" as a }\nfc 2', a=NET)
     assert [d.code for d in found] == ["E0213"]
+
+
+def test_a_file_that_is_one_net_is_that_net(tmp_path: Path) -> None:
+    alone = network(tmp_path, 'import "a.cnn" as a\nnet x = a', a="input [8]\nF1: fc 3\nF2: fc 2")
+    patched = network(
+        tmp_path,
+        'import "b.cnn" as b\nnet y = b { replace F2: fc 5 }',
+        b='import "a.cnn" as a\nnet x = a',
+    )
+    assert [layer.name for layer in alone.layers] == ["F1", "F2"]
+    assert [(layer.name, layer.output) for layer in patched.layers] == [("F1", (3,)), ("F2", (5,))]
+    used = network(tmp_path, 'import "b.cnn" as b\ninput [8]\nb until F1 - relu')
+    assert [layer.name for layer in used.layers] == ["b.F1", "relu1"]

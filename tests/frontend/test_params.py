@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from cnndsl.frontend.params import convert
+from cnndsl.frontend.elaborate import elaborate
+from cnndsl.frontend.given import convert
+from cnndsl.frontend.parse import parse
 from cnndsl.frontend.values import RangeValue, SizeValue, Symbol, Value
 from tests.frontend.elaborating import built, codes, kinds, program, wrong
 
@@ -169,3 +171,21 @@ def test_a_bare_softmax_brings_scores_where_there_are_none(before: str, brings: 
 def test_a_program_that_names_its_classes_is_believed() -> None:
     found = built("param classes = 4\ninput [8]\nFC - RELU - softmax")
     assert [n.code for n in found.notes] == ["N0003", "N0007"]
+
+
+SLIDE = "[(CONV-RELU)*N-POOL?]*M-(FC-RELU)*K, SOFTMAX"
+
+
+def test_the_pattern_pools_as_often_as_fits() -> None:
+    def pools(size: int) -> int:
+        made = elaborate(parse(SLIDE), input_size=(size, size, 1), classes=10)
+        assert made.params["M"].source == "pattern"
+        return sum(layer.kind == "maxpool" for layer in made.network.layers)
+
+    assert [pools(size) for size in (32, 28, 14, 8)] == [3, 2, 1, 3]
+
+
+def test_an_image_that_fits_no_pool_is_refused_as_it_was_first() -> None:
+    for text in (f"input [7x7x1]\n{SLIDE} 10", f"input [28x28x1]\n{SLIDE} 10 where M = 3"):
+        assert codes(text) == ["E0301"]
+    assert codes(f"input [28x28x1]\n{SLIDE} 10", M="3") == ["E0301"]

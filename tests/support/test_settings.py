@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cnndsl.support.diagnostics import SettingError
 from cnndsl.support.settings import Settings
 
 
@@ -28,10 +29,23 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_env({"CNNDSL_DATA": "~/sets"}).data_dir == Path("/home/somebody/sets")
 
 
-@pytest.mark.parametrize("value", ["yes", "-1", "1.5"])
+@pytest.mark.parametrize("value", ["yes", "-1", "1.5", "6", "²", "9" * 5000])
 def test_bad_debug(value: str) -> None:
-    with pytest.raises(ValueError, match="takes a number from 0 to 5"):
+    with pytest.raises(SettingError, match=r"E0914.*takes a number from 0 to 5"):
         Settings.from_env({"CNNDSL_DEBUG": value})
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-2", "٣"])
+def test_bad_threads(value: str) -> None:
+    with pytest.raises(SettingError, match=r"E0914.*takes a number from 1$"):
+        Settings.from_env({"CNNDSL_THREADS": value})
+
+
+def test_folders() -> None:
+    assert Settings.from_env({"CNNDSL_KERNELS": "off"}).kernel_dir == "off"
+    for name in ("CNNDSL_KERNELS", "CNNDSL_DATA"):
+        with pytest.raises(SettingError, match="there is no home folder ~nobody_at_all"):
+            Settings.from_env({name: "~nobody_at_all/x"})
 
 
 def test_reads_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:

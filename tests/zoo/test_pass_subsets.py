@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.reference.backend import ReferenceBackend
-from cnndsl.compiler import CompileOptions, optimize, without
+from cnndsl.compiler import CompileOptions, Training, optimize, without
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.printer import print_graph
 from cnndsl.ir.types import DType
@@ -23,7 +23,9 @@ from cnndsl.ops.rules import Array
 from cnndsl.passes.base import Pass
 from cnndsl.passes.pipelines import INFER, TRAIN
 from cnndsl.plan.memory import make_plan
+from cnndsl.train.optimizers import SGD
 from tests.zoo.networks import LIGHT, SMALL, Subject, feeds, worn_state
+from tests.zoo.small_inputs import SMALL_SIZES, small
 
 BOUNDS = {DType.F64: 1e-10, DType.F32: 1e-4}
 EVERY = [*LIGHT, *SMALL]
@@ -105,6 +107,15 @@ def test_every_subset_of_passes_gives_the_same_in_single_precision(
     name: str, training: bool
 ) -> None:
     assert_passes_change_nothing(Subject.of(name), DType.F32, training=training)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL_SIZES)
+@pytest.mark.parametrize("training", [False, True], ids=["forward", "training"])
+def test_every_subset_of_passes_gives_the_same_for_deep_networks(name: str, training: bool) -> None:
+    """The rest of the zoo with small inputs, all its layers there; in double precision."""
+    subject = Subject(small(name), Training(SGD(lr=0.05, momentum=0.9)))
+    assert_passes_change_nothing(subject, DType.F64, training=training)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from cnndsl.backends.cpu.jit import Library, compile_object, llvm_version
 from cnndsl.backends.cpu.kernel import Kernel, KernelBuilder, Key
 from cnndsl.backends.cpu.objects import ObjectStore, object_key
 from cnndsl.backends.cpu.policy import DEFAULT_POLICY, Policy
+from cnndsl.backends.cpu.processes import compile_all
 from cnndsl.backends.cpu.table import kernels as rules
 from cnndsl.backends.cpu.target import CpuTarget
 from cnndsl.plan.plan import Slot, Step
@@ -69,8 +70,13 @@ class KernelSet:
         target: CpuTarget,
         policy: Policy = DEFAULT_POLICY,
         store: ObjectStore | None = None,
+        *,
+        processes: int = 1,
     ) -> None:
-        """Write, compile and link what `steps` need; `store` keeps what was compiled."""
+        """Write, compile and link what `steps` need; `store` keeps what was compiled.
+
+        Where much is missing, up to `processes` processes compile it.
+        """
         self.target = target
         """What the code is for."""
         self._policy = policy
@@ -86,7 +92,10 @@ class KernelSet:
             if kernel.phases and kernel.phases[0].name not in texts:
                 texts[kernel.phases[0].name] = kernel.text
                 names.extend(phase.name for phase in kernel.phases)
-        self._library = _link(list(texts.values()), names, target, store)
+        self._library: Library | None = None
+        if texts:
+            images = _images(list(texts.values()), target, store, processes=processes)
+            self._library = Library(images, names)
 
     def _key(self, step: Step) -> tuple[Key, str | None]:
         """Give what the kernel of a step depends on, and the algorithm asked for by its name."""
@@ -105,21 +114,24 @@ class KernelSet:
         return self._kernels[self._key(step)]
 
 
-def _link(
-    texts: Sequence[str], names: Sequence[str], target: CpuTarget, store: ObjectStore | None
-) -> Library | None:
-    if not texts:
-        return None
-    return Library([_image(text, target, store) for text in texts], names)
-
-
-def _image(text: str, target: CpuTarget, store: ObjectStore | None) -> bytes:
-    """Give the object code of a module, from the store if it is there."""
+def _images(
+    texts: Sequence[str], target: CpuTarget, store: ObjectStore | None, *, processes: int
+) -> list[bytes]:
+    """Give the object code of modules, from the store where it is there."""
     if store is None:
-        return compile_object(text, target)
-    key = object_key(text, target, llvm_version())
-    found = store.get(key)
-    if found is None:
-        found = compile_object(text, target)
-        store.put(key, found)
-    return found
+        return [compile_object(text, target) for text in texts]
+    version = llvm_version()
+    keys = [object_key(text, target, version) for text in texts]
+    images = [store.get(key) for key in keys]
+    missing = [index for index, image in enumerate(images) if image is None]
+
+    def keep(number: int, image: bytes) -> None:
+        index = missing[number]
+        images[index] = image
+        store.write(keys[index], image)
+
+    if missing:
+        wanted = [texts[index] for index in missing]
+        compile_all(wanted, target, most=processes, keep=keep)
+        store.prune()
+    return [image for image in images if image is not None]

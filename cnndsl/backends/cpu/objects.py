@@ -19,8 +19,10 @@ from cnndsl.backends.cpu.target import CpuTarget
 
 MOST_BYTES = 256 << 20
 """What the folder may hold; beyond it the files that were not used for longest go."""
-FORMAT = "1"
-"""Changes with the content of the files."""
+OBJECT, CHOICE = ".o", ".choice"
+"""What is kept: object code, and algorithms that were measured to be the fastest."""
+FORMAT = "2"
+"""Changes with the content of the files, and with the passes that code goes through."""
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -50,9 +52,9 @@ class ObjectStore:
 
         return cls(platformdirs.user_cache_path("cnndsl") / "kernels")
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, kind: str = OBJECT) -> bytes | None:
         """Give what was put under a key, if it is there and whole."""
-        path = self._path(key)
+        path = self._path(key, kind)
         try:
             if not self._ours():
                 return None
@@ -63,14 +65,18 @@ class ObjectStore:
         digest, image = content[:_DIGEST], content[_DIGEST:]
         return image if hashlib.sha256(image).digest() == digest else None
 
-    def put(self, key: str, image: bytes) -> None:
-        """Keep an image under a key."""
+    def put(self, key: str, image: bytes, kind: str = OBJECT) -> None:
+        """Keep an image under a key, within the room that there is."""
+        self.write(key, image, kind)
+        self.prune()
+
+    def write(self, key: str, image: bytes, kind: str = OBJECT) -> None:
+        """Keep an image under a key; `prune` is called when all of several are written."""
         # Without room, rights or a folder, there is nothing to keep it in.
         with contextlib.suppress(OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._ours():
-                self._write(self._path(key), hashlib.sha256(image).digest() + image)
-                self._prune()
+                self._write(self._path(key, kind), hashlib.sha256(image).digest() + image)
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write a file under another name, then rename it."""
@@ -93,16 +99,16 @@ class ObjectStore:
                 freed += size
         return freed
 
-    def count(self) -> int:
-        """Give the number of kernels."""
-        return len(self._files())
+    def count(self, kind: str = OBJECT) -> int:
+        """Give the number of kernels, or of choices."""
+        return sum(path.suffix == kind for path, _, _ in self._files())
 
     def nbytes(self) -> int:
         """Give the bytes of all files."""
         return sum(size for _, size, _ in self._files())
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.o"
+    def _path(self, key: str, kind: str) -> Path:
+        return self.folder / f"{key}{kind}"
 
     def _ours(self) -> bool:
         """Tell whether the folder belongs to this user, and nobody else may write to it."""
@@ -115,13 +121,13 @@ class ObjectStore:
     def _files(self) -> list[tuple[Path, int, float]]:
         """Give the files with their sizes and the times of their last use."""
         found = []
-        for path in self.folder.glob("*.o"):
+        for path in (path for kind in (OBJECT, CHOICE) for path in self.folder.glob(f"*{kind}")):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 found.append((path, status.st_size, status.st_mtime))
         return found
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
         """Remove what was not used for longest until a quarter of the room is free."""
         files = self._files()
         total = sum(size for _, size, _ in files)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-Precision = Literal["fast", "exact"]
-"""Whether algorithms that round otherwise than a plain sum may be used."""
+from cnndsl.backends.base import Precision
 
 
 @dataclass(frozen=True, slots=True)

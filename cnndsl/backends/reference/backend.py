@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cnndsl.backends.base import Backend
+from cnndsl.backends.base import Backend, Precision
 from cnndsl.ir.graph import Node, NodeId, Value
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ops.rules import Array, compute, reference
@@ -30,11 +30,13 @@ class ReferenceBackend(Backend):
 
     name: ClassVar[str] = "reference"
 
-    def __init__(self, *, poison: bool = False) -> None:
+    def __init__(self, *, poison: bool = False, precision: Precision = "fast") -> None:
         """Run plans; with `poison`, memory whose lifetime has ended is overwritten at once.
 
-        Poison turns a mistake in a plan into numbers that nobody takes for a result.
+        Poison turns a mistake in a plan into numbers that nobody takes for a result. Everything is
+        a plain sum here, whatever the `precision`.
         """
+        super().__init__(precision=precision)
         self.poison = poison
 
     def supports(self, op: Op[Any]) -> bool:

@@ -37,7 +37,8 @@ class Table:
                 work(row, first, stop, thread)
 
             self._kernels.append(prototype(kernel))
-            address = ctypes.cast(self._kernels[-1], ctypes.c_void_p).value or 0
+            address = ctypes.cast(self._kernels[-1], ctypes.c_void_p).value
+            assert address is not None
             pieces = -(-units // piece)
             self.words[number, :6] = (address, 0, units, threads, piece, pieces)
 

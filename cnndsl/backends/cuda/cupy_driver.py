@@ -1,0 +1,196 @@
+"""The driver of a real device: CuPy for memory, streams, launches and graphs.
+
+CuPy is imported when a device is asked for, never before. Kernels are compiled by `nvrtc.py`, kept
+on disk as cubins, and loaded by path. Nothing here was run on a GPU yet; what stands in for it in
+the tests is a recorder with CuPy's interface.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnndsl.backends.cuda.driver import Command, Fill, Move, Recording, Run
+from cnndsl.backends.cuda.kernel import Launch
+from cnndsl.backends.cuda.nvrtc import compile_module, cubin_key, module_text
+from cnndsl.ops.rules import Array
+from cnndsl.support.diagnostics import BackendError
+
+OLDEST = 80
+"""The least compute capability, times ten: that of Ampere."""
+
+
+class CupyDriver:
+    """One GPU, one stream on it that is not the default stream."""
+
+    def __init__(self, number: int = 0, *, folder: Path | None = None) -> None:
+        """Take GPU `number`; cubins are kept in `folder`, else for as long as the driver lives."""
+        import cupy
+
+        self._cupy: Any = cupy
+        self._runtime: Any = cupy.cuda.runtime
+        self.number = number
+        """Which GPU."""
+        self._room = None if folder is not None else tempfile.TemporaryDirectory()
+        self._folder = Path(self._room.name) if self._room is not None else folder or Path()
+        with self._device():
+            self._stream = cupy.cuda.Stream(non_blocking=True)
+            properties = self._runtime.getDeviceProperties(number)
+        self._name = str(properties["name"].decode())
+        self.arch = f"{properties['major']}{properties['minor']}"
+        """Compute capability without the dot: "90"."""
+        if int(self.arch) < OLDEST:
+            raise BackendError(
+                f"{self._name} has compute capability {properties['major']}.{properties['minor']}; "
+                f"the backend cuda needs {OLDEST // 10}.{OLDEST % 10} (Ampere) or later"
+            )
+        self._functions: dict[str, Any] = {}
+        self._memory: dict[int, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """Give the name of the GPU."""
+        return self._name
+
+    def _device(self) -> Any:
+        return self._cupy.cuda.Device(self.number)
+
+    def load(self, launches: Sequence[Launch]) -> None:
+        """Compile what is neither loaded nor on disk; load by path."""
+        with self._device():
+            for launch in launches:
+                if launch.name not in self._functions:
+                    module = self._cupy.RawModule(path=str(self._cubin(launch)))
+                    self._functions[launch.name] = module.get_function(launch.name)
+
+    def _cubin(self, launch: Launch) -> Path:
+        """Give the file of a function's machine code, made if it is not there."""
+        path = self._folder / f"{cubin_key(launch, self.arch)}.cubin"
+        if path.exists():
+            return path
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = compile_module(module_text([launch]), self.arch)
+        with tempfile.TemporaryDirectory(dir=self._folder) as room:
+            new = Path(room) / path.name
+            new.write_bytes(made.image)
+            new.replace(path)
+        return path
+
+    def allocate(self, nbytes: int) -> int:
+        """Take memory from the device itself, past CuPy's pool: it is taken once a program."""
+        with self._device():
+            try:
+                memory = self._cupy.cuda.Memory(max(nbytes, 1))
+            except self._runtime.CUDARuntimeError as error:
+                raise BackendError(
+                    f"{self._name} cannot give {nbytes / 2**20:,.0f} MiB: {error}"
+                ) from None
+            self._runtime.memsetAsync(memory.ptr, 0, max(nbytes, 1), self._stream.ptr)
+        self._memory[int(memory.ptr)] = memory
+        return int(memory.ptr)
+
+    def release(self, address: int) -> None:
+        """Give memory back, when what was queued is done."""
+        if address in self._memory:
+            self._stream.synchronize()
+            del self._memory[address]
+
+    def free_bytes(self) -> int | None:
+        """Ask the device."""
+        with self._device():
+            free, _ = self._runtime.memGetInfo()
+        return int(free)
+
+    def write(self, address: int, array: Array) -> None:
+        """Copy from the host in the order of the stream."""
+        assert array.flags.c_contiguous, "arrays are copied as they lie"
+        with self._device():
+            self._runtime.memcpyAsync(
+                address,
+                array.ctypes.data,
+                array.nbytes,
+                self._runtime.memcpyHostToDevice,
+                self._stream.ptr,
+            )
+
+    def read(self, address: int, array: Array) -> None:
+        """Copy to the host and wait for it."""
+        assert array.flags.c_contiguous, "arrays are copied as they lie"
+        with self._device():
+            self._runtime.memcpyAsync(
+                array.ctypes.data,
+                address,
+                array.nbytes,
+                self._runtime.memcpyDeviceToHost,
+                self._stream.ptr,
+            )
+            self._stream.synchronize()
+
+    def do(self, commands: Sequence[Command]) -> None:
+        """Queue commands on the stream."""
+        with self._device(), self._stream:
+            for command in commands:
+                self._queue(command)
+
+    def _queue(self, command: Command) -> None:
+        stream = self._stream
+        match command:
+            case Fill(address, nbytes, byte):
+                if nbytes:
+                    self._runtime.memsetAsync(address, byte, nbytes, stream.ptr)
+            case Move(source, target, nbytes):
+                if nbytes:
+                    kind = self._runtime.memcpyDeviceToDevice
+                    self._runtime.memcpyAsync(target, source, nbytes, kind, stream.ptr)
+            case Run(launch, arguments):
+                self._functions[launch.name](
+                    launch.grid,
+                    launch.block,
+                    tuple(np.uint64(argument.address) for argument in arguments),
+                    shared_mem=launch.shared_bytes,
+                )
+
+    def time(self, command_groups: Sequence[Sequence[Command]]) -> list[float]:
+        """Put an event before each group and after the last."""
+        with self._device(), self._stream:
+            events = [self._cupy.cuda.Event() for _ in range(len(command_groups) + 1)]
+            for event, group in zip(events, command_groups, strict=False):
+                event.record(self._stream)
+                for command in group:
+                    self._queue(command)
+            events[-1].record(self._stream)
+            self._stream.synchronize()
+            elapsed = self._cupy.cuda.get_elapsed_time
+            return [1e-3 * float(elapsed(before, after)) for before, after in pairwise(events)]
+
+    def record(self, commands: Sequence[Command]) -> Recording:
+        """Capture the stream into a CUDA graph; nothing runs until it is replayed."""
+        with self._device(), self._stream:
+            self._stream.begin_capture()
+            try:
+                for command in commands:
+                    self._queue(command)
+            finally:
+                graph = self._stream.end_capture()
+        return CupyRecording(self, graph)
+
+
+@dataclass(frozen=True, slots=True)
+class CupyRecording:
+    """A CUDA graph with the addresses that it was captured with."""
+
+    driver: CupyDriver
+    """Where it runs; keeps functions and memory alive."""
+    graph: Any
+    """The graph."""
+
+    def replay(self) -> None:
+        """Launch it on the stream."""
+        with self.driver._device():
+            self.graph.launch(self.driver._stream)

@@ -1,0 +1,112 @@
+"""What a program needs of a machine: memory, functions, launches in order, recordings of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cnndsl.backends.cuda.kernel import Access, Dim3, Launch
+from cnndsl.ops.rules import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Memory that a launch is given."""
+
+    address: int
+    """First byte."""
+    nbytes: int
+    """How many bytes may be touched."""
+    access: Access
+    """Which way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A launch bound to memory."""
+
+    launch: Launch
+    """What is started; its function was loaded."""
+    arguments: tuple[Stretch, ...]
+    """In the order of the function's parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A copy of bytes within the device."""
+
+    source: int
+    """Address of the first byte."""
+    target: int
+    """Where to; never overlaps the source."""
+    nbytes: int
+    """How many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Bytes that are set to one value."""
+
+    address: int
+    """First byte."""
+    nbytes: int
+    """How many."""
+    byte: int
+    """The value."""
+
+
+Command = Run | Move | Fill
+"""What is done in order; none allocates, waits or speaks with the host."""
+
+
+class Recording(Protocol):
+    """Commands that were recorded once, with their addresses, to be replayed as one."""
+
+    def replay(self) -> None:
+        """Do it again."""
+
+
+class Driver(Protocol):
+    """One device and one queue of commands on it."""
+
+    @property
+    def name(self) -> str:
+        """Say what it is, for people: "NVIDIA H200", "emulated"."""
+
+    def load(self, launches: Sequence[Launch]) -> None:
+        """Compile the functions of `launches` that are not there yet, and load them.
+
+        Raises `BackendError` with the compiler's words when the text is no CUDA C++.
+        """
+
+    def allocate(self, nbytes: int) -> int:
+        """Give the address of zeroed memory, a multiple of 256, that lives as long as the driver.
+
+        Raises `BackendError` when there is not enough; programs take all their memory at once.
+        """
+
+    def release(self, address: int) -> None:
+        """Give memory back."""
+
+    def free_bytes(self) -> int | None:
+        """Tell how much memory can be had, if that is known."""
+
+    def write(self, address: int, array: Array) -> None:
+        """Copy a contiguous array from the host, in the order of the queue."""
+
+    def read(self, address: int, array: Array) -> None:
+        """Wait for the queue and copy to a contiguous array of the host."""
+
+    def do(self, commands: Sequence[Command]) -> None:
+        """Queue commands; an error may show only when something is read."""
+
+    def time(self, command_groups: Sequence[Sequence[Command]]) -> list[float]:
+        """Do groups of commands one after the other and give the seconds that each took."""
+
+    def record(self, commands: Sequence[Command]) -> Recording:
+        """Record commands without doing them."""
+
+
+THREADS: Dim3 = (1024, 1024, 64)
+"""The most threads of a block along each axis, of every device that is served."""

@@ -1,0 +1,261 @@
+"""Kernels as plain data: text, launch geometry, arguments; nothing here needs a GPU.
+
+A kernel has launches that run one after the other on one stream. Shapes, strides and sizes are
+written into the text as numbers, so the arguments of a launch are addresses alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
+from cnndsl.backends.cuda.text import render
+from cnndsl.ir.graph import Node
+from cnndsl.ir.op import Attrs, Op
+from cnndsl.ir.types import DType, TensorType
+
+Dim3 = tuple[int, int, int]
+"""Lengths along x, y and z."""
+
+MOST_SHARED_BYTES = 48 << 10
+"""Shared memory that every launch may have without asking the driver."""
+ALIGNMENT = 256
+"""Every address that a kernel is given is a multiple of it, in bytes."""
+REGISTERS = 65536
+"""Of a multiprocessor, on every architecture that is served."""
+PLACEHOLDER = "KERNEL_NAME"
+
+
+class Place(Enum):
+    """What an argument points at."""
+
+    OPERAND = "operand"
+    """A value that the node reads."""
+    RESULT = "result"
+    """A value that the node makes."""
+    SCRATCH = "scratch"
+    """Memory of the kernel's own, from its first launch to its last."""
+    REPORT = "report"
+    """Eight bytes, zero before the run, for what is wrong with the operands."""
+
+
+class Access(Enum):
+    """What a launch does with an argument."""
+
+    READ = "read"
+    """Reads only."""
+    WRITE = "write"
+    """Writes every byte and reads none before."""
+    UPDATE = "update"
+    """Reads and writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a launch: an address, and how much of it is used for what."""
+
+    place: Place
+    """What it points at."""
+    index: int
+    """Which operand or result; of scratch the first byte."""
+    nbytes: int
+    """Bytes that may be touched."""
+    access: Access
+    """Which way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One function and how it is started."""
+
+    name: str
+    """Of the function; says what it does to the bit, so equal names are equal functions."""
+    text: str
+    """CUDA C++ of the function."""
+    grid: Dim3
+    """Blocks."""
+    block: Dim3
+    """Threads of a block."""
+    shared_bytes: int
+    """Dynamic shared memory of a block."""
+    arguments: tuple[Argument, ...]
+    """In the order of the function's parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The launches for one node, and for every node like it."""
+
+    name: str
+    """Of the op."""
+    launches: tuple[Launch, ...]
+    """In order; none where there is nothing to compute."""
+    scratch_bytes: int
+    """Memory of its own."""
+    reports: bool
+    """Whether it may find fault with its operands."""
+    algorithm: str = ""
+    """Which of several ways it computes, where there are several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What the text of a kernel depends on."""
+
+    op: Op[Any]
+    """The op."""
+    attrs: Attrs
+    """Its attributes."""
+    operands: tuple[TensorType, ...]
+    """Types of the operands."""
+    results: tuple[TensorType, ...]
+    """Types of the results."""
+    aliased: bool
+    """Whether the first result may lie upon an operand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A parameter of a function under construction."""
+
+    argument: Argument
+    """What is passed."""
+    kind: str
+    """C++ type of an element: "float"."""
+
+
+class KernelBuilder:
+    """Collects the launches of a kernel."""
+
+    def __init__(self, node: Node[Any], key: Key, policy: Policy = DEFAULT_POLICY) -> None:
+        """Begin the kernel of `node`, whose types are those of `key`."""
+        self.node = node
+        self.policy = policy
+        self.operands = key.operands
+        """Types of the operands."""
+        self.results = key.results
+        """Types of the results."""
+        self.aliased = key.aliased
+        """Whether the first result may lie upon an operand of the same type."""
+        self.algorithm = ""
+        """Name of the way, where there are several."""
+        self._launches: list[Launch] = []
+        self._scratch = 0
+        self._reports = False
+
+    def operand(self, index: int) -> Pointer:
+        """Point at an operand, to be read."""
+        kind = self.operands[index]
+        argument = Argument(Place.OPERAND, index, kind.nbytes, Access.READ)
+        return Pointer(argument, element(kind))
+
+    def result(self, index: int = 0) -> Pointer:
+        """Point at a result, to be written whole."""
+        kind = self.results[index]
+        argument = Argument(Place.RESULT, index, kind.nbytes, Access.WRITE)
+        return Pointer(argument, element(kind))
+
+    def scratch(self, count: int, kind: str) -> Pointer:
+        """Take memory for `count` elements; the first launch that gets it writes it whole."""
+        nbytes = count * SIZES[kind]
+        argument = Argument(Place.SCRATCH, self._scratch, nbytes, Access.WRITE)
+        self._scratch += -(-nbytes // ALIGNMENT) * ALIGNMENT
+        return Pointer(argument, kind)
+
+    def report(self) -> Pointer:
+        """Point at the word that says what is wrong: the kernel leaves it alone or raises it."""
+        self._reports = True
+        return Pointer(Argument(Place.REPORT, 0, 8, Access.UPDATE), "unsigned long long")
+
+    def launch(
+        self,
+        label: str,
+        template: str,
+        *,
+        grid: int,
+        block: int = 256,
+        shared_bytes: int = 0,
+        registers: int = 64,
+        reads: Sequence[tuple[str, Pointer]] = (),
+        writes: Sequence[tuple[str, Pointer]] = (),
+        **values: object,
+    ) -> None:
+        """Add a launch of `grid` blocks of `block` threads.
+
+        The body is `template` with `values` put in (see `text.render`). `reads` and `writes` name
+        its parameters; scratch that an earlier launch wrote is passed in `reads`. A thread may
+        have `registers`: left to itself, the compiler of 13.0 spills some to have more blocks at
+        once. A launch of no block is left out.
+        """
+        if not grid:
+            return
+        assert shared_bytes <= MOST_SHARED_BYTES, "a launch has at most 48 KiB of shared memory"
+        together = REGISTERS // (block * registers)
+        parameters = [f"const {p.kind}* {self._restrict(p)}{name}" for name, p in reads]
+        parameters += [f"{p.kind}* {self._restrict(p)}{name}" for name, p in writes]
+        text = (
+            f'extern "C" __global__ void __launch_bounds__({block}, {together})\n'
+            f"{PLACEHOLDER}({', '.join(parameters)})\n"
+            f"{{\n{render(template, **values).strip(chr(10))}\n}}\n"
+        )
+        digest = hashlib.sha256(f"{text}{grid},{block},{shared_bytes}".encode()).hexdigest()[:16]
+        name = f"{self.node.op.name}_{label}_{digest}" if label else f"{self.node.op.name}_{digest}"
+        arguments = [_as(p.argument, Access.READ) for _, p in reads]
+        arguments += [p.argument for _, p in writes]
+        self._launches.append(
+            Launch(
+                name,
+                text.replace(PLACEHOLDER, name),
+                (grid, 1, 1),
+                (block, 1, 1),
+                shared_bytes,
+                tuple(arguments),
+            )
+        )
+
+    def _restrict(self, pointer: Pointer) -> str:
+        """Promise the compiler that nothing else points there, where that is so."""
+        shared = pointer.argument.place in (Place.OPERAND, Place.RESULT) and self.aliased
+        return "" if shared else "__restrict__ "
+
+    def finish(self) -> Kernel:
+        """Give the kernel."""
+        return Kernel(
+            self.node.op.name,
+            tuple(self._launches),
+            self._scratch,
+            self._reports,
+            self.algorithm,
+        )
+
+
+def _as(argument: Argument, access: Access) -> Argument:
+    return Argument(argument.place, argument.index, argument.nbytes, access)
+
+
+ELEMENTS = {
+    DType.F64: "double",
+    DType.F32: "float",
+    DType.I64: "long long",
+    DType.I32: "int",
+    DType.U8: "unsigned char",
+    DType.BOOL: "bool",
+}
+"""Element types in C++."""
+
+SIZES = {name: dtype.nbytes for dtype, name in ELEMENTS.items()}
+"""Bytes of the element types of scratch memory."""
+
+
+def element(kind: TensorType) -> str:
+    """Give the C++ type of a tensor's elements."""
+    return ELEMENTS[kind.dtype]
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Divide and round up."""
+    return -(-a // b)

@@ -1,0 +1,126 @@
+"""Reductions over axes: sum, mean, largest and its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element
+from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, least, rows_over, total_rows
+from cnndsl.backends.cuda.scalars import literal
+from cnndsl.backends.cuda.table import kernels
+from cnndsl.ir.graph import Node
+from cnndsl.ops.reduce import (
+    ArgmaxAttrs,
+    ReduceAttrs,
+    argmax,
+    reduce_max,
+    reduce_max_grad,
+    reduce_max_pick,
+    reduce_mean,
+    reduce_sum,
+)
+
+
+def _reduce(k: KernelBuilder, axes: tuple[int, ...], how: str, finish: str, none: str) -> None:
+    kind = element(k.operands[0])
+    rows = rows_over(k.operands[0], axes)
+    total_rows(
+        k,
+        rows,
+        how=how,
+        kind=kind,
+        value=f"const {kind} value = x[{rows.at('row', 'j')}];",
+        finish=finish,
+        reads=[("x", k.operand(0))],
+        none=none,
+    )
+
+
+@kernels.rule(reduce_sum)
+def reduce_sum_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
+    """Add in the precision of the operand."""
+    _reduce(k, node.attrs.axes, "Sum", "total", "0")
+
+
+@kernels.rule(reduce_mean)
+def reduce_mean_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
+    """Add, then divide; a mean of nothing is NaN."""
+    x = k.operands[0]
+    count = rows_over(x, node.attrs.axes).width
+    _reduce(k, node.attrs.axes, "Sum", f"total / {literal(count, x.dtype)}", "0")
+
+
+@kernels.rule(reduce_max)
+def reduce_max_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
+    """Take the larger; NaN where there is one."""
+    _reduce(k, node.attrs.axes, "Largest", "total", least(k.operands[0].dtype))
+
+
+FIND = """
+Best<$T> best{$T(0), -1};
+for ($I j = lane; j < $WIDTH; j += $LANES) {
+    const $T value = x[$at];
+    if (beats(value, (long long)j, best.value, best.at)) best = Best<$T>{value, (long long)j};
+}
+best = best_over_lanes<$LANES>(best, reinterpret_cast<Best<$T>*>(shared_memory));
+"""
+"""Finds the place of a row's first maximum."""
+
+
+def _with_best(
+    k: KernelBuilder,
+    rows: Rows,
+    body: str,
+    *,
+    x: Pointer,
+    others: tuple[tuple[str, Pointer], ...] = (),
+    **values: Any,
+) -> None:
+    launch_rows(
+        k,
+        "",
+        FIND + body,
+        count=rows.count,
+        lanes=rows.lanes,
+        room=f"Best<{x.kind}>",
+        reads=[("x", x), *others],
+        writes=[("y", k.result())],
+        T=x.kind,
+        WIDTH=rows.width,
+        at=rows.at("row", "j"),
+        **values,
+    )
+
+
+@kernels.rule(argmax)
+def argmax_cuda(k: KernelBuilder, node: Node[ArgmaxAttrs]) -> None:
+    """Search; of equal ones the first."""
+    rows = rows_over(k.operands[0], (node.attrs.axis,))
+    _with_best(k, rows, "if (lane == 0) y[row] = best.at;", x=k.operand(0))
+
+
+@kernels.rule(reduce_max_pick)
+def reduce_max_pick_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
+    """Search, then take the other array's element there."""
+    rows = rows_over(k.operands[1], node.attrs.axes)
+    _with_best(
+        k,
+        rows,
+        "if (lane == 0) y[row] = values[$there];",
+        x=k.operand(1),
+        others=(("values", k.operand(0)),),
+        there=rows.at("row", "best.at"),
+    )
+
+
+@kernels.rule(reduce_max_grad)
+def reduce_max_grad_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
+    """Search, then write the row: the gradient at the maximum, zeros elsewhere."""
+    rows = rows_over(k.operands[1], node.attrs.axes)
+    _with_best(
+        k,
+        rows,
+        "for ($I j = lane; j < $WIDTH; j += $LANES) y[$at] = j == best.at ? grad[row] : $T(0);",
+        x=k.operand(1),
+        others=(("grad", k.operand(0)),),
+    )

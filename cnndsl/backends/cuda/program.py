@@ -1,0 +1,281 @@
+"""Programs: the kernels of a plan, one block of memory for all of it, and commands in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cnndsl.backends.cuda.driver import Command, Fill, Move, Run, Stretch
+from cnndsl.backends.cuda.kernel import (
+    ALIGNMENT,
+    Access,
+    Argument,
+    Kernel,
+    KernelBuilder,
+    Key,
+    Launch,
+    Place,
+)
+from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
+from cnndsl.backends.cuda.table import kernels as rules
+from cnndsl.backends.cuda.updates import (
+    Update,
+    groups,
+    origin,
+    own_memory,
+    table_bytes,
+    waves,
+)
+from cnndsl.ir.graph import NodeId, Value
+from cnndsl.ops.rules import Array
+from cnndsl.plan.plan import Arena, Phase, Plan, Slot, Step
+
+REPORT_BYTES = 8
+POISON = 0xFF
+"""Byte that dead memory is filled with: NaN as a float, -1 as a signed integer."""
+
+
+def key_of(step: Step) -> Key:
+    """Give what the text of a step's kernel depends on."""
+    aliased = any(_overlap(operand, result) for operand in step.operands for result in step.results)
+    return Key(
+        step.node.op,
+        step.node.attrs,
+        tuple(slot.type for slot in step.operands),
+        tuple(slot.type for slot in step.results),
+        aliased,
+    )
+
+
+def _overlap(a: Slot, b: Slot) -> bool:
+    return a.arena is b.arena and a.offset < b.end and b.offset < a.end
+
+
+def write_kernels(steps: Iterable[Step], policy: Policy = DEFAULT_POLICY) -> dict[NodeId, Kernel]:
+    """Write the kernel of each step; equal steps share theirs."""
+    known: dict[Key, Kernel] = {}
+    found: dict[NodeId, Kernel] = {}
+    for step in steps:
+        key = key_of(step)
+        if key not in known:
+            builder = KernelBuilder(step.node, key, policy)
+            rules[key.op](builder, step.node)
+            known[key] = builder.finish()
+        found[step.node.id] = known[key]
+    return found
+
+
+def launches_of(kernels: Iterable[Kernel]) -> tuple[Launch, ...]:
+    """Give the distinct functions of kernels, in order of their first use."""
+    return tuple({e.name: e for kernel in kernels for e in kernel.launches}.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything lies in the one block of memory of a program."""
+
+    arenas: Mapping[Arena, int]
+    """First byte of each arena of the plan."""
+    scratch: int
+    """First byte of what kernels have for themselves, one after the other."""
+    scratch_bytes: int
+    """The most that any kernel takes."""
+    reports: Mapping[NodeId, int]
+    """The word of each step that may find fault."""
+    outputs: Mapping[str, int]
+    """Where outputs are brought to safety before parameters are overwritten."""
+    own: Mapping[Value, int]
+    """Values that have memory of their own, as updates which wait for the end read them."""
+    tables: tuple[int, int]
+    """First byte of the rows and of the blocks of joined updates."""
+    nbytes: int
+    """Size of the block."""
+
+    @classmethod
+    def of(
+        cls, plan: Plan, kernels: Mapping[NodeId, Kernel], waiting: Sequence[Step] = ()
+    ) -> Layout:
+        """Lay out the memory of a plan and of its kernels; `waiting` are updates put off."""
+        top = 0
+
+        def take(nbytes: int) -> int:
+            nonlocal top
+            place, top = top, top + -(-nbytes // ALIGNMENT) * ALIGNMENT
+            return place
+
+        arenas = {arena: take(plan.arena_bytes[arena]) for arena in Arena}
+        scratch_bytes = max((k.scratch_bytes for k in kernels.values()), default=0)
+        scratch = take(scratch_bytes)
+        judges = [name for name, kernel in kernels.items() if kernel.reports]
+        first = take(REPORT_BYTES * len(judges))
+        reports = {name: first + REPORT_BYTES * i for i, name in enumerate(judges)}
+        outputs = {}
+        if plan.copies:
+            for name, value in plan.graph.outputs.items():
+                outputs[name] = take(plan.graph.type_of(value).nbytes)
+        own = {v: take(plan.graph.type_of(v).nbytes) for v in own_memory(plan, waiting)}
+        rows, blocks = table_bytes(waiting)
+        tables = take(rows), take(blocks)
+        return cls(arenas, scratch, scratch_bytes, reports, outputs, own, tables, top)
+
+    def place(self, slot: Slot) -> int:
+        """Give the first byte of a slot."""
+        return self.arenas[slot.arena] + slot.offset
+
+
+class Program:
+    """The commands of a plan at an address."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        kernels: Mapping[NodeId, Kernel],
+        layout: Layout,
+        base: int,
+        waiting: Sequence[Step] = (),
+        *,
+        poison: bool = False,
+    ) -> None:
+        """Bind to memory that begins at `base`; `waiting` are updates that are done last.
+
+        `poison` fills memory whose lifetime has ended.
+        """
+        self._plan = plan
+        self._kernels = kernels
+        self._layout = layout
+        self._base = base
+        self._poison = poison
+        self._waiting = waiting
+        self._updates, self.tables = self._join()
+
+    def _join(self) -> tuple[list[Command], list[tuple[int, Array]]]:
+        """Give the commands of the updates, and the tables that they need at their addresses."""
+        updates = [
+            Update(
+                step,
+                tuple(map(self._where, step.node.operands, step.operands)),
+                self._where(step.node.results[0], step.results[0]),
+            )
+            for step in self._waiting
+        ]
+        tops = [self._base + place for place in self._layout.tables]
+        commands: list[Command] = []
+        tables: list[tuple[int, Array]] = []
+        for wave in waves(updates):
+            joined, alone = groups(wave)
+            for group in joined:
+                stretches = []
+                for index, table in enumerate((group.rows, group.blocks)):
+                    tables.append((tops[index], table))
+                    stretches.append(Stretch(tops[index], table.nbytes, Access.READ))
+                    tops[index] += -(-table.nbytes // ALIGNMENT) * ALIGNMENT
+                commands.append(Run(group.launch, tuple(stretches)))
+            for update in alone:
+                commands.extend(self._runs(update.step))
+        return commands, tables
+
+    def _where(self, value: Value, slot: Slot) -> int:
+        """Give the address of a value, which the plan has put in `slot`."""
+        own = self._layout.own.get(origin(self._plan, value)) if self._layout.own else None
+        return self.address(slot) if own is None else self._base + own
+
+    def address(self, slot: Slot) -> int:
+        """Give the address of a slot."""
+        return self._base + self._layout.place(slot)
+
+    def output(self, name: str) -> int:
+        """Give the address at which an output is read after a run."""
+        if name in self._layout.outputs:
+            return self._base + self._layout.outputs[name]
+        value = self._plan.graph.outputs[name]
+        return self._where(value, self._plan.slots[value])
+
+    def reports(self) -> dict[NodeId, int]:
+        """Give the address of each report."""
+        return {name: self._base + place for name, place in self._layout.reports.items()}
+
+    def steps(self, phase: Phase) -> list[list[Command]]:
+        """Give the commands of each step of a phase."""
+        dying = self._dying(phase)
+        return [
+            [*self._runs(step), *dying.get(index, ())]
+            for index, step in enumerate(self._plan.steps_of(phase))
+        ]
+
+    def run(self) -> list[Command]:
+        """Give all commands of a run: steps, then the updates that waited, then what comes last."""
+        names = {step.node.id for step in self._waiting}
+        dying = self._dying(Phase.RUN)
+        commands = self.before()
+        for index, step in enumerate(self._plan.steps):
+            if step.node.id not in names:
+                commands.extend(self._runs(step))
+            commands.extend(dying.get(index, ()))
+        return [*commands, *self._updates, *self.after()]
+
+    def launches(self) -> list[Launch]:
+        """Give the functions of the joined updates."""
+        return [command.launch for command in self._updates if isinstance(command, Run)]
+
+    def before(self) -> list[Command]:
+        """Give what comes before the steps of a phase: reports are cleared."""
+        places = list(self.reports().values())
+        commands: list[Command] = []
+        if places:
+            commands.append(Fill(min(places), REPORT_BYTES * len(places), 0))
+        if self._poison:
+            workspace = self._base + self._layout.arenas[Arena.WORKSPACE]
+            commands.append(Fill(workspace, self._plan.arena_bytes[Arena.WORKSPACE], POISON))
+            scratch = self._base + self._layout.scratch
+            commands.append(Fill(scratch, self._layout.scratch_bytes, POISON))
+        return commands
+
+    def after(self) -> list[Command]:
+        """Give what comes after the steps of a run: outputs to safety, then updates."""
+        commands: list[Command] = []
+        for name in self._layout.outputs:
+            value = self._plan.graph.outputs[name]
+            slot = self._plan.slots[value]
+            place = self._where(value, slot)
+            commands.append(Move(place, self.output(name), slot.type.nbytes))
+        for copy in self._plan.copies:
+            source, target = self.address(copy.source), self.address(copy.target)
+            commands.append(Move(source, target, copy.source.type.nbytes))
+        return commands
+
+    def _runs(self, step: Step) -> list[Command]:
+        kernel = self._kernels[step.node.id]
+        return [
+            Run(launch, tuple(self._stretch(a, step) for a in launch.arguments))
+            for launch in kernel.launches
+        ]
+
+    def _stretch(self, argument: Argument, step: Step) -> Stretch:
+        match argument.place:
+            case Place.OPERAND:
+                index = argument.index
+                address = self._where(step.node.operands[index], step.operands[index])
+            case Place.RESULT:
+                index = argument.index
+                address = self._where(step.node.results[index], step.results[index])
+            case Place.SCRATCH:
+                address = self._base + self._layout.scratch + argument.index
+            case Place.REPORT:
+                address = self._base + self._layout.reports[step.node.id]
+        return Stretch(address, argument.nbytes, argument.access)
+
+    def _dying(self, phase: Phase) -> Mapping[int, Sequence[Command]]:
+        """Give, by step, the fills of memory that nobody needs after it."""
+        found: dict[int, list[Command]] = {}
+        if self._poison:
+            workspace = self._base + self._layout.arenas[Arena.WORKSPACE]
+            for region in self._plan.regions:
+                if region.arena is Arena.WORKSPACE and region.phase is phase:
+                    fill = Fill(workspace + region.offset, region.nbytes, POISON)
+                    found.setdefault(region.lifetime.last, []).append(fill)
+        return found
+
+
+def parameter_address(program: Program, plan: Plan, name: str) -> int:
+    """Give the address of a parameter."""
+    return program.address(plan.slots[Value(NodeId(name))])

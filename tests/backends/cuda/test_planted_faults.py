@@ -1,0 +1,168 @@
+"""Mistakes put into the kernels: each must be found by what every kernel is held to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from cnndsl.backends.cuda.emulated import compile as emulated_compile
+from cnndsl.backends.cuda.kernels import (
+    conv,
+    conv_depthwise,
+    gemm,
+    gemm_plain,
+    gemm_tile,
+    loss,
+    lrn,
+    maps,
+    norm,
+    pool,
+    random,
+    reduce,
+    rows,
+    shape,
+    softmax,
+)
+from cnndsl.backends.cuda.kernels.conv_window import Window
+from cnndsl.ir.op import OPS
+from cnndsl.ir.types import DType
+from cnndsl.ops.rules import samples
+from cnndsl.support.diagnostics import BackendError
+from tests.backends.cuda.emulation import check, needs_emulator
+from tests.backends.cuda.larger import LARGER
+
+pytestmark = needs_emulator
+
+OUTSIDE = "outside its memory"
+DIV = "barrier divergence"
+ANY = ""
+
+TEMPLATES: list[tuple[str, ModuleType, str, str, str, str]] = [
+    # A barrier left out, and one that not every thread comes to.
+    ("matmul", gemm_plain, "_PLAIN", "$keep_b\n    __syncthreads();", "$keep_b", ANY),
+    ("matmul", gemm_plain, "_PLAIN", "    __syncthreads();\n}\n#pragma", "}\n#pragma", ANY),
+    ("dense", gemm_plain, "_PLAIN", "__syncthreads();\n    at", "if (tid) __syncthreads();at", DIV),
+    ("reduce_sum", rows, "_ROWS", "$guard", "$guard\nif (lane == 1) return;", DIV),
+    # A wrong index.
+    ("add", maps, "_EACH", "blockIdx.x * $BLOCK +", "blockIdx.x * $BLOCK + 1 +", ANY),
+    ("transpose", maps, "_EACH", "$body", "$body\n    y[$COUNT] = y[i];", OUTSIDE),
+    ("matmul", gemm_plain, "_PLAIN", "ty * 4 + i % 4", "tx * 4 + i % 4", ANY),
+    ("softmax", softmax, "NORM", "top = larger(top, x[$at])", "top = larger(top, x[$at + 1])", ANY),
+    ("reduce_max_grad", reduce, "FIND", "x[$at]", "x[$at + $WIDTH]", ANY),
+    ("max_pool2d", pool, "_MAX", "h < h1", "h <= h1", ANY),
+    ("max_pool2d_grad", pool, "_SCATTER", "found[at] == here", "found[at] == here + 1", ANY),
+    ("avg_pool2d_grad", pool, "_SPREAD", "q < q1", "q <= q1", ANY),
+    ("concat", shape, "_JOIN", "at = i % $WHOLE", "at = i % ($WHOLE - 1)", ANY),
+    ("lrn", lrn, "_AROUND", "d <= high", "d < high", ANY),
+    ("conv2d", conv_depthwise, "_FORWARD", "h < $HEIGHT", "h <= $HEIGHT", ANY),
+    ("dropout_mask", random, "_FOUR", "drawn.word[j]", "drawn.word[3 - j]", ANY),
+    # An output too short, or a part left out.
+    ("relu", maps, "_EACH", "i < $COUNT", "i < $COUNT - 1", ANY),
+    ("dropout_mask", random, "_FOUR", "i * 4 + j < $SIZE", "i * 4 + j + 1 < $SIZE", ANY),
+    ("dropout_mask", random, "_FOUR", "if (i * 4 + j < $SIZE) ", "if ($SIZE) ", OUTSIDE),
+    ("conv2d", gemm_plain, "_PLAIN", "m < $M && n < $N", "m < $M && n + 1 < $N", ANY),
+    ("conv2d", gemm_plain, "_PLAIN", "m < $M && n < $N", "m < $M || n < $N", ANY),
+    ("matmul", gemm, "_JOIN", "s < $SLICES", "s < $SLICES - 1", ANY),
+    ("reduce_sum", rows, "_SLICED", "j < stop", "j + 1 < stop", ANY),
+    ("batch_norm_train", norm, "_MOMENTS", "if (lane == 0)", "if (lane == 0 && row)", ANY),
+    ("batch_norm_train", norm, "_JOIN", "    count = all;\n", "", ANY),
+    ("batch_norm_grad", norm, "_JOIN_SUMS", "s < $SLICES", "s < 1", ANY),
+    ("softmax_cross_entropy", loss, "_LABEL", "labels[row]", "labels[row + 1]", ANY),
+]  # fmt: skip
+"""Op, module and name of a template, what is replaced in it by what, and what is said then."""
+
+
+def assert_found(name: str, said: str) -> None:
+    op = OPS[name]
+    with pytest.raises((AssertionError, BackendError)) as caught:
+        check(op, [*samples[op](), *LARGER.get(name, ())], DType.F32)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "template", "right", "wrong", "said"),
+    TEMPLATES,
+    ids=[f"{row[0]}-{index}" for index, row in enumerate(TEMPLATES)],
+)
+def test_a_fault_in_a_template_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    module: ModuleType,
+    template: str,
+    right: str,
+    wrong: str,
+    said: str,
+) -> None:
+    text = getattr(module, template)
+    assert right in text
+    changed = text.replace(right, wrong)
+    # Templates that were imported by name stand in several modules.
+    for place in (module, loss, pool, softmax):
+        if getattr(place, template, None) == text:
+            monkeypatch.setattr(place, template, changed)
+    assert_found(name, said)
+
+
+KEPT = "room[threadIdx.x / 32] = value;\n"
+PRELUDE = [
+    ("softmax", "__syncthreads();\n    if (threadIdx.x % 32 == 0)", "if (threadIdx.x % 32 == 0)"),
+    ("reduce_sum", f"{KEPT}    __syncthreads();", KEPT),
+    ("reduce_sum", "for (int away = 16;", "for (int away = 8;"),
+    ("reduce_sum", "warp < LANES / 32", "warp < LANES / 64"),
+    ("argmax", "value > than", "value < than"),
+    ("dropout_mask", "round < 10", "round < 9"),
+    ("pad", "2 * far - at", "2 * far - at - 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"), PRELUDE, ids=[f"{row[0]}-{i}" for i, row in enumerate(PRELUDE)]
+)
+def test_a_fault_in_the_prelude_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, right: str, wrong: str
+) -> None:
+    text = emulated_compile.DEVICE.read_text(encoding="utf-8")
+    assert right in text
+    path = tmp_path / "device.cuh"
+    path.write_text(text.replace(right, wrong), encoding="utf-8")
+    monkeypatch.setattr(emulated_compile, "DEVICE", path)
+    assert_found(name, ANY)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv2d_grad_weight"])
+def test_a_window_that_sees_past_the_image_is_found(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    right = Window.load
+    monkeypatch.setattr(Window, "load", lambda w, plane: right(w, plane).replace("w < ", "w <= "))
+    assert_found(name, ANY)
+
+
+def test_a_gradient_laid_at_the_wrong_places_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Window.over
+    monkeypatch.setattr(Window, "over", lambda w, p, t: right(w, p, t).replace(" - ", " + "))
+    assert_found("conv2d_grad_input", ANY)
+
+
+def test_a_bound_left_out_of_a_fetch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = gemm_tile.fetch_one
+
+    def unbounded(part: gemm_tile.Part, **named: object) -> str:
+        text = right(part, **named)  # type: ignore[arg-type]
+        return text.replace("&& k < stop", "")
+
+    monkeypatch.setattr(gemm_plain, "fetch_one", unbounded)
+    assert_found("matmul", ANY)
+
+
+def test_a_bias_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = conv.ending
+
+    def forgetful(*given: object) -> conv.Ending:
+        end = right(*given)  # type: ignore[arg-type]
+        return conv.Ending(end.text.replace("value += bias", "0 * bias"), end.others)
+
+    monkeypatch.setattr(conv, "ending", forgetful)
+    assert_found("conv2d", ANY)
