@@ -25,7 +25,6 @@ def info(*, as_json: bool) -> None:
 
     CNNDSL_KERNELS names another folder, or "off".
     """
-    from cnndsl.backends.cpu.objects import CHOICE
     from cnndsl.plan.report import size
 
     store = _store()
@@ -35,7 +34,7 @@ def info(*, as_json: bool) -> None:
         click.echo("nothing is kept: CNNDSL_KERNELS is off")
     else:
         click.echo(
-            f"{store.folder}: {store.count():,} kernels, {store.count(CHOICE):,} choices of "
+            f"{store.folder}: {store.count():,} kernels, {store.choices():,} choices of "
             f"`cnndsl tune`, {size(store.nbytes())} of at most {size(store.most_bytes)}"
         )
 
@@ -63,12 +62,11 @@ def _store() -> ObjectStore | None:
 
 def record(store: ObjectStore | None) -> dict[str, object]:
     """Give the state of the folder as JSON values; sizes in bytes."""
-    from cnndsl.backends.cpu.objects import CHOICE
 
     return {
         "folder": None if store is None else str(store.folder),
         "kernels": 0 if store is None else store.count(),
-        "choices": 0 if store is None else store.count(CHOICE),
+        "choices": 0 if store is None else store.choices(),
         "bytes": 0 if store is None else store.nbytes(),
         "most_bytes": 0 if store is None else store.most_bytes,
     }

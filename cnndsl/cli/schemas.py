@@ -175,6 +175,7 @@ SCHEMAS: Mapping[str, Schema] = {
         text=STRING,
     ),
     **PICTURES,
+    "import darknet": IMPORTED,
     "import keras": IMPORTED,
     "import torch": IMPORTED,
     "import slide": IMPORTED,

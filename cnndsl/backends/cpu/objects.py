@@ -21,6 +21,8 @@ MOST_BYTES = 256 << 20
 """What the folder may hold; beyond it the files that were not used for longest go."""
 OBJECT, CHOICE = ".o", ".choice"
 """What is kept: object code, and algorithms that were measured to be the fastest."""
+KINDS = (f"*{OBJECT}", f"*{CHOICE}", "cuda/*.cubin", "emulated/*.so")
+"""What counts: this backend's files, and those that the CUDA backend keeps beside them."""
 FORMAT = "2"
 """Changes with the content of the files, and with the passes that code goes through."""
 _DIGEST = hashlib.sha256().digest_size
@@ -99,9 +101,13 @@ class ObjectStore:
                 freed += size
         return freed
 
-    def count(self, kind: str = OBJECT) -> int:
-        """Give the number of kernels, or of choices."""
-        return sum(path.suffix == kind for path, _, _ in self._files())
+    def count(self) -> int:
+        """Give the number of kernels, for processors and GPUs."""
+        return len(self._files()) - self.choices()
+
+    def choices(self) -> int:
+        """Give the number of algorithms that were measured to be the fastest."""
+        return sum(path.suffix == CHOICE for path, _, _ in self._files())
 
     def nbytes(self) -> int:
         """Give the bytes of all files."""
@@ -121,7 +127,7 @@ class ObjectStore:
     def _files(self) -> list[tuple[Path, int, float]]:
         """Give the files with their sizes and the times of their last use."""
         found = []
-        for path in (path for kind in (OBJECT, CHOICE) for path in self.folder.glob(f"*{kind}")):
+        for path in (path for kind in KINDS for path in self.folder.glob(kind)):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 found.append((path, status.st_size, status.st_mtime))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from cnndsl.backends.cuda.driver import Command, Fill, Move, Recording, Run
+from cnndsl.backends.cuda.folders import prepare
 from cnndsl.backends.cuda.kernel import Launch
 from cnndsl.backends.cuda.nvrtc import compile_module, cubin_key, module_text
 from cnndsl.ops.rules import Array
@@ -72,9 +73,9 @@ class CupyDriver:
     def _cubin(self, launch: Launch) -> Path:
         """Give the file of a function's machine code, made if it is not there."""
         path = self._folder / f"{cubin_key(launch, self.arch)}.cubin"
+        prepare(self._folder)
         if path.exists():
             return path
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = compile_module(module_text([launch]), self.arch)
         with tempfile.TemporaryDirectory(dir=self._folder) as room:
             new = Path(room) / path.name

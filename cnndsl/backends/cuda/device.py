@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from cnndsl.backends.base import Precision
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
+from cnndsl.backends.cuda.folders import code_folder
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.support.settings import Settings
 
@@ -33,7 +34,7 @@ class GpuBackend(CudaBackend):
         self.number = number
         """Which GPU."""
         super().__init__(
-            lambda: driver_of(number, cubin_folder(known.kernel_dir)),
+            lambda: driver_of(number, code_folder(known.kernel_dir, "cuda")),
             why_not=lambda: why_not(number),
             policy=Policy(known.gpu_precision),
             precision=precision,
@@ -44,17 +45,6 @@ class GpuBackend(CudaBackend):
 def driver_of(number: int, folder: Path | None) -> CupyDriver:
     """Give the one driver of a GPU in this process, so that functions are loaded once."""
     return CupyDriver(number, folder=folder)
-
-
-def cubin_folder(kernel_dir: str | None) -> Path | None:
-    """Give where machine code is kept, by the setting CNNDSL_KERNELS; nothing for "off"."""
-    if kernel_dir == "off":
-        return None
-    if kernel_dir is not None:
-        return Path(kernel_dir).expanduser() / "cuda"
-    import platformdirs
-
-    return platformdirs.user_cache_path("cnndsl") / "kernels" / "cuda"
 
 
 def why_not(number: int) -> str | None:

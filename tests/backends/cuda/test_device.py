@@ -12,7 +12,8 @@ import pytest
 from cnndsl.backends import load
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
-from cnndsl.backends.cuda.device import GpuBackend, cubin_folder, driver_of, why_not
+from cnndsl.backends.cuda.device import GpuBackend, driver_of, why_not
+from cnndsl.backends.cuda.folders import code_folder, prepare
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import f32
@@ -160,7 +161,16 @@ def test_machine_code_is_compiled_once_and_loaded_by_path(
     assert [call for call in second.calls if call[0] == "load"] == loaded
 
 
-def test_the_folder_of_machine_code() -> None:
-    assert cubin_folder("off") is None
-    assert cubin_folder("/kept") == Path("/kept/cuda")
-    assert cubin_folder(None) is not None
+def test_the_folder_of_machine_code(tmp_path: Path) -> None:
+    assert code_folder("off", "cuda") is None
+    assert code_folder("/kept", "cuda") == Path("/kept/cuda")
+    kept = code_folder(None, "cuda")
+    assert kept is not None
+    assert kept.name == "cuda"
+    prepare(tmp_path / "new")
+    (tmp_path / "new").chmod(0o777)
+    with pytest.raises(BackendError, match="somebody else could write to it"):
+        prepare(tmp_path / "new")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BackendError, match=r"cannot be kept in .*file"):
+        prepare(tmp_path / "file" / "inside")

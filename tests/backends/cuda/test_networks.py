@@ -121,6 +121,23 @@ def test_a_replayed_step_is_the_queued_step_to_the_bit() -> None:
     assert keys, "every replay left the same state"
 
 
+def test_a_program_takes_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = training_graph("separable", batch=2)
+    machine = driver()
+    taken: list[int] = []
+    allocate = machine.allocate
+
+    def counted(nbytes: int) -> int:
+        taken.append(nbytes)
+        return allocate(nbytes)
+
+    monkeypatch.setattr(machine, "allocate", counted)
+    executable = backend(machine).compile(make_plan(graph, alignment=256))
+    train(executable, graph, 2)
+    assert len(taken) == 1
+    assert taken[0] >= sum(executable.plan.arena_bytes.values())
+
+
 def test_dead_memory_does_not_matter() -> None:
     graph = training_graph("residual", batch=2)
     plan = make_plan(graph, alignment=256)

@@ -7,7 +7,8 @@ from typing import ClassVar
 from cnndsl.backends.base import Precision
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.emulated.compile import unavailable
-from cnndsl.backends.cuda.emulated.driver import EmulatedDriver, default_folder
+from cnndsl.backends.cuda.emulated.driver import EmulatedDriver
+from cnndsl.backends.cuda.folders import code_folder
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.support.settings import Settings
 
@@ -21,7 +22,7 @@ class EmulatedBackend(CudaBackend):
         """Without `settings` the environment is read."""
         known = Settings.from_env() if settings is None else settings
         super().__init__(
-            lambda: EmulatedDriver(folder=default_folder(known.kernel_dir)),
+            lambda: EmulatedDriver(folder=code_folder(known.kernel_dir, "emulated")),
             why_not=unavailable,
             policy=Policy(known.gpu_precision),
             precision=precision,

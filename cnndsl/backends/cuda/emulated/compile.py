@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from cnndsl.backends.cuda.folders import prepare
 from cnndsl.backends.cuda.kernel import Launch
 from cnndsl.support.diagnostics import BackendError
 
@@ -69,9 +70,9 @@ def _library(source: str, folder: Path, stem: str, options: Sequence[str], seen:
     parts = (compiler_version(), *OPTIONS, *options, seen, source)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     path = folder / f"{stem}-{digest}.so"
+    prepare(folder)
     if path.exists():
         return path
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as room:
         text, made = Path(room) / f"{stem}.cpp", Path(room) / path.name
         text.write_text(source, encoding="utf-8")

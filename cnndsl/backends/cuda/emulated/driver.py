@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -238,15 +237,3 @@ def _copies(arguments: Sequence[Stretch]) -> Iterator[list[Stretch]]:
     finally:
         for room in rooms.values():
             memory.release(room)
-
-
-@functools.cache
-def default_folder(kernel_dir: str | None) -> Path | None:
-    """Give where compiled kernels are kept, by the setting CNNDSL_KERNELS; nothing for "off"."""
-    if kernel_dir == "off":
-        return None
-    if kernel_dir is not None:
-        return Path(kernel_dir).expanduser() / "emulated"
-    import platformdirs
-
-    return platformdirs.user_cache_path("cnndsl") / "kernels" / "emulated"
