@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from cnndsl.ir.graph import NodeId
@@ -16,6 +17,24 @@ Precision = Literal["fast", "exact"]
 """Whether algorithms that round otherwise than a plain sum may be used: "exact" forbids them."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 """All of them, the usual one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The algorithms of one shape, timed."""
+
+    nodes: tuple[NodeId, ...]
+    """Nodes of this shape."""
+    op: str
+    """Their op."""
+    shape: str
+    """What the choice depends on, in words."""
+    seconds: Mapping[str, float]
+    """Algorithm to the time that it takes."""
+    estimated: str | None
+    """The algorithm that is taken without measuring; nothing where parts of a node differ."""
+    chosen: str
+    """The algorithm that is taken from now on."""
 
 
 class Backend(ABC):
@@ -46,6 +65,17 @@ class Backend(ABC):
     def algorithms(self, plan: Plan) -> Mapping[NodeId, str]:
         """Name the way in which each node would be computed that there are several ways for."""
         return {}
+
+    def tuned(self, plan: Plan) -> frozenset[NodeId]:
+        """Name the nodes whose algorithm was chosen by measurement."""
+        return frozenset()
+
+    def tune(self, plan: Plan) -> Iterator[Measurement]:
+        """Time the algorithms that there is a choice of, and take the fastest from now on.
+
+        Raises `BackendError` where there is no choice, or nothing can be kept.
+        """
+        raise BackendError(f"the backend {self.name} has one algorithm for everything")
 
     def compile(self, plan: Plan) -> Executable:
         """Make `plan` executable.

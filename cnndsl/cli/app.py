@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("cnndsl.cli.why:why", "What a pass changed, and what it saved."),
     "plan": ("cnndsl.cli.plan:plan", "Order and memory of a program, as table and chart."),
     "bench": ("cnndsl.cli.bench:bench", "Time a program, kernel by kernel."),
+    "tune": ("cnndsl.cli.tune:tune", "Choose algorithms by measuring them."),
     "kernels": ("cnndsl.cli.kernels:kernels", "The code that computes a layer."),
     "train": ("cnndsl.cli.train:train", "Train a program, or go on with a run."),
     "eval": ("cnndsl.cli.eval:eval_", "Measure trained weights on a data set."),
@@ -43,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("cnndsl.cli.search:search", "Find a good variant of a program by training some."),
     "zoo": ("cnndsl.cli.zoo:zoo", "The networks that come along."),
     "data": ("cnndsl.cli.data:data", "Data sets: list, where they are, download."),
-    "cache": ("cnndsl.cli.cache:cache", "Compiled kernels that are kept."),
+    "cache": ("cnndsl.cli.cache:cache", "Compiled kernels and measured choices that are kept."),
     "doctor": ("cnndsl.cli.doctor:doctor", "What this installation has and can do."),
     "completion": ("cnndsl.cli.completion:completion", "Completion for bash, zsh and fish."),
 }

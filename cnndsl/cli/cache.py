@@ -1,4 +1,4 @@
-"""`cnndsl cache`: the kernels that were compiled and kept."""
+"""`cnndsl cache`: the kernels that were compiled, and the choices that were measured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def cache() -> None:
-    """Compiled kernels that are kept: where, how many, and away with them."""
+    """Compiled kernels and measured choices that are kept: where, how many, away with them."""
 
 
 @cache.command()
@@ -34,15 +34,15 @@ def info(*, as_json: bool) -> None:
         click.echo("nothing is kept: CNNDSL_KERNELS is off")
     else:
         click.echo(
-            f"{store.folder}: {store.count():,} kernels, {size(store.nbytes())} of at most "
-            f"{size(store.most_bytes)}"
+            f"{store.folder}: {store.count():,} kernels, {store.choices():,} choices of "
+            f"`cnndsl tune`, {size(store.nbytes())} of at most {size(store.most_bytes)}"
         )
 
 
 @cache.command()
 @json_option
 def clear(*, as_json: bool) -> None:
-    """Remove all compiled kernels; they are compiled again when they are needed."""
+    """Remove all kernels and choices: they are compiled again, and estimated, when needed."""
     from cnndsl.plan.report import size
 
     store = _store()
@@ -62,9 +62,11 @@ def _store() -> ObjectStore | None:
 
 def record(store: ObjectStore | None) -> dict[str, object]:
     """Give the state of the folder as JSON values; sizes in bytes."""
+
     return {
         "folder": None if store is None else str(store.folder),
         "kernels": 0 if store is None else store.count(),
+        "choices": 0 if store is None else store.choices(),
         "bytes": 0 if store is None else store.nbytes(),
         "most_bytes": 0 if store is None else store.most_bytes,
     }

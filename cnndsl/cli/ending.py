@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sys
 import tempfile
@@ -15,8 +16,13 @@ import traceback
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from cnndsl.support.diagnostics import DiagnosticError
+    from cnndsl.support.source import SourceFile
 
 
 class Exit(IntEnum):
@@ -63,10 +69,24 @@ def end(reason: BaseException, *, as_json: bool) -> int:
     if isinstance(reason, DiagnosticError):
         from cnndsl.cli.console import show_diagnostics
 
-        show_diagnostics(reason.diagnostics, reason.sources)
+        show_diagnostics(reason.diagnostics, _sources(reason))
     else:
         click.echo(text, err=True)
     return code
+
+
+def _sources(reason: DiagnosticError) -> dict[str, SourceFile]:
+    """Give the texts that an error points into; those that it does not carry are read."""
+    from cnndsl.frontend.reading import read_text
+    from cnndsl.support.diagnostics import DiagnosticError
+
+    found = dict(reason.sources)
+    for diagnostic in reason.diagnostics:
+        name = diagnostic.span.file if diagnostic.span is not None else ""
+        if name and name not in found and Path(name).is_file():
+            with contextlib.suppress(DiagnosticError):
+                found[name] = read_text(name)
+    return found
 
 
 def describe(reason: BaseException) -> tuple[Exit, str]:

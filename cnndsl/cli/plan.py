@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -52,7 +52,7 @@ def plan(
     stands for inputs, s for the state (parameters), c for constants, p for what is prepared from
     state and constants alone. A result is live until the last step that needs it. Steps p0, p1, ..
     run once, when weights are loaded. Behind a convolution stands the algorithm that the device
-    would take.
+    would take; "tuned" if `cnndsl tune` measured it to be the fastest.
     """
     from cnndsl.compiler import plan_graph
     from cnndsl.plan.report import chart, summary
@@ -61,17 +61,19 @@ def plan(
     elaboration = load_program(program, reading, quiet=as_json)
     made = plan_graph(wanted.optimized(elaboration), backend)
     if as_json:
-        emit_json(record(made, backend.algorithms(made)))
+        emit_json(record(made, backend.algorithms(made), backend.tuned(made)))
         return
     width = terminal_width()
-    click.echo(table(made, backend.algorithms(made)))
+    click.echo(table(made, backend.algorithms(made), backend.tuned(made)))
     click.echo("")
     click.echo("\n".join(textwrap.fill(line, width) for line in summary(made).split("\n")))
     click.echo("")
     click.echo(chart(made, width=width))
 
 
-def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
+def table(
+    made: Plan, algorithms: Mapping[NodeId, str], tuned: Collection[NodeId] = frozenset()
+) -> str:
     """Write a line a step, with the algorithms of those that have a choice."""
     from cnndsl.ir.graph import NodeId
     from cnndsl.plan.plan import Phase
@@ -79,10 +81,12 @@ def table(made: Plan, algorithms: Mapping[NodeId, str]) -> str:
 
     def cells(row: Row) -> tuple[str, ...]:
         sharing = f" ({row.sharing})" if row.sharing else ""
+        node = NodeId(row.node)
+        algorithm = short(algorithms.get(node, "")) + (" (tuned)" if node in tuned else "")
         return (
             f"{'p' if row.phase is Phase.PREPARE else ''}{row.order}",
             row.node,
-            f"{row.op} {short(algorithms.get(NodeId(row.node), ''))}".rstrip(),
+            f"{row.op} {algorithm}".rstrip(),
             " ".join(map(_place, row.operands)),
             " ".join(map(_place, row.results)) + sharing,
             size(row.nbytes),
@@ -101,7 +105,9 @@ def _place(slot: Slot) -> str:
     return f"{slot.arena.value[0]}{slot.offset}"
 
 
-def record(made: Plan, algorithms: Mapping[NodeId, str]) -> dict[str, object]:
+def record(
+    made: Plan, algorithms: Mapping[NodeId, str], tuned: Collection[NodeId] = frozenset()
+) -> dict[str, object]:
     """Give a plan as JSON values; offsets and sizes in bytes."""
     from cnndsl.ir.graph import NodeId
     from cnndsl.plan.report import rows, totals
@@ -120,6 +126,7 @@ def record(made: Plan, algorithms: Mapping[NodeId, str]) -> dict[str, object]:
                 "node": row.node,
                 "op": row.op,
                 "algorithm": algorithms.get(NodeId(row.node)),
+                "tuned": row.node in tuned,
                 "reads": [_slot(slot) for slot in row.operands],
                 "writes": [_slot(slot) for slot in row.results],
                 "bytes": row.nbytes,

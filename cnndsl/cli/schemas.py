@@ -121,6 +121,7 @@ TRAINING: Schema = {
 CACHE_KEYS: dict[str, Schema] = {
     "folder": optional(STRING),
     "kernels": COUNT,
+    "choices": COUNT,
     "bytes": COUNT,
     "most_bytes": COUNT,
 }
@@ -174,6 +175,7 @@ SCHEMAS: Mapping[str, Schema] = {
         text=STRING,
     ),
     **PICTURES,
+    "import darknet": IMPORTED,
     "import keras": IMPORTED,
     "import torch": IMPORTED,
     "import slide": IMPORTED,
@@ -220,11 +222,25 @@ SCHEMAS: Mapping[str, Schema] = {
                 node=STRING,
                 op=STRING,
                 algorithm=optional(STRING),
+                tuned=FLAG,
                 reads=array(SLOT),
                 writes=array(SLOT),
                 bytes=COUNT,
                 live=PAIR,
                 sharing=optional(STRING),
+            )
+        ),
+    ),
+    "tune": record(
+        name=STRING,
+        shapes=array(
+            record(
+                nodes=array(STRING),
+                op=STRING,
+                shape=STRING,
+                seconds=by_name(NUMBER),
+                estimated=optional(STRING),
+                chosen=STRING,
             )
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from cnndsl.draw.scene import Box, Cluster, Item, Outlet, Scene, Strip, boxes_of
 from cnndsl.layers.analysis import LayerReport, analyse
 from cnndsl.layers.network import Layer, Network
 
-FOLLOWERS = frozenset({"bn", "dropout", "lrn", "flatten"})
+FOLLOWERS = frozenset({"bn", "dropout", "lrn"})
 """Kinds that, like activations, stand in the box of the layer they follow."""
 
 
@@ -145,7 +146,7 @@ class _Gatherer:
             (layer.name,),
             params=report.params,
             macs=report.macs,
-            labelled=layer.name in self.network.streams,
+            labelled=layer.name in self.network.streams or _is_named(layer),
         )
 
     def _with(self, box: Box, layer: Layer) -> Box:
@@ -233,3 +234,9 @@ def _outputs(network: Network, aliases: Mapping[str, str]) -> list[Box]:
         )
         for name, of in network.outputs.items()
     ]
+
+
+def _is_named(layer: Layer) -> bool:
+    """Tell whether a layer is called otherwise than its kind and a number: one of `CONV2..12`."""
+    name = layer.name.rpartition(".")[2]
+    return re.fullmatch(rf"{re.escape(layer.kind)}[0-9]+", name) is None

@@ -84,7 +84,7 @@ def _sized_cluster(cluster: Cluster) -> Sized:
         right = max(right, title - (breadth - axis))
     ins = {value: inner.enters(i) - axis for i, value in enumerate(cluster.inputs)}
     outs = {value: inner.leaves(i) - axis for i, value in enumerate(cluster.exits)}
-    height = inner.layout.length + TITLE - 6
+    height = inner.layout.length + TITLE
     copies = COPIES * min(cluster.copies - 1, 2)
     node = Node(left + axis, breadth - axis + right + copies, height + copies, ins=ins, outs=outs)
     return Sized(cluster, node, left + breadth + right, height, inner)

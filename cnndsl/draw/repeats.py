@@ -11,6 +11,8 @@ LONGEST = 12
 """Items of the longest run that is looked for."""
 LABELLED = 3
 """So many layers with labels of their own must stand in a row before they are collapsed."""
+MANY = 5
+"""So many single layers are collapsed even where layers in a row are meant to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def _best_run(
     """Give period and number of the copies from `at` on that hide the most; (1, 1) for none."""
     best, hidden = (1, 1), 0
     for period in range(1, min(LONGEST, (len(items) - at) // 2) + 1):
+        if _is_several(looks[at : at + period]):
+            continue
         copies = 1
         while looks[at : at + period] == looks[at + copies * period : at + (copies + 1) * period]:
             copies += 1
@@ -107,7 +111,17 @@ def _worth(window: Sequence[Item], copies: int, *, singles: bool) -> bool:
     first = window[0]
     if len(window) > 1 or isinstance(first, Cluster) or first.kind == "block":
         return copies >= 2
-    return singles and copies >= (LABELLED if first.labelled else 2)
+    if not singles:
+        return copies >= MANY
+    return copies >= (LABELLED if first.labelled else 2)
+
+
+def _is_several(looks: Sequence[object]) -> bool:
+    """Tell whether a window is itself copies of a shorter one, which is the one to look at."""
+    return any(
+        len(looks) % period == 0 and looks[period:] == looks[:-period]
+        for period in range(1, len(looks) // 2 + 1)
+    )
 
 
 def _joined(

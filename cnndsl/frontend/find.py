@@ -33,6 +33,11 @@ def find_program(name: str | Path) -> Path:
     stem = str(name).removesuffix(SUFFIX)
     if stem in zoo:
         return zoo[stem]
+    if path.is_dir():
+        inside = sorted(p.name for p in path.glob(f"*{SUFFIX}"))
+        helps = (f"name a program in it: {', '.join(str(path / n) for n in inside[:5])}",)
+        what = f"{name} is a folder, not a program"
+        raise DiagnosticError(error("E0613", what, helps=helps if inside else ()))
     here = [p.name for p in Path().glob(f"*{SUFFIX}")]
     close = nearest(str(name), [*zoo, *(f"{z}{SUFFIX}" for z in zoo), *here])
     known = "".join(f"did you mean {close[0]}?" for _ in close[:1])

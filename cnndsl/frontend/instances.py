@@ -308,12 +308,17 @@ class Instances(Params):
                     continue
                 known = [r.name.removeprefix(env.frame.prefix) for r in env.frame.records]
                 close = near(name, [n for n in known if n], limit=3)
+                said = [
+                    r.name.removeprefix(env.frame.prefix) for r in env.frame.records if r.labelled
+                ]
+                listed = ", ".join(said[:12]) + (", .." if len(said) > 12 else "")
                 self.reports.add(
                     error(
                         "E0210",
                         f"`{visit.callee.name}` has no line called `{name}` to replace",
                         line.label.span if line.label else line.span,
                         label=f"did you mean `{close[0]}`?" if close else "",
+                        notes=(f"its lines with labels: {listed}",) if said else (),
                     )
                 )
         if visit.patch is not None or visit.fed or visit.until:

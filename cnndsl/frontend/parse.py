@@ -137,7 +137,10 @@ class Attempt:
                 brackets.append(kind)
                 if len(brackets) > self.limits.bracket_depth:
                     raise self._limit(
-                        "E0615", token, f"over {self.limits.bracket_depth} brackets are open here"
+                        "E0615",
+                        token,
+                        f"over {self.limits.bracket_depth} brackets are open here",
+                        "give an inner part a name: `block part { .. }`",
                     )
             elif kind in CLOSERS:
                 if brackets:
@@ -151,17 +154,21 @@ class Attempt:
                 raise self._limit("E0609", token, took)
             if len(self.tokens) > self.limits.tokens:
                 raise self._limit(
-                    "E0614", token, f"this file has over {self.limits.tokens:,} words and signs"
+                    "E0614",
+                    token,
+                    f"this file has over {self.limits.tokens:,} words and signs",
+                    "say what comes again once: `*3`, `repeat i in 1..3 { .. }`, `block`",
                 )
         return driver.feed_eof(self.tokens[-1] if self.tokens else None)
 
-    def _limit(self, code: str, token: Token, message: str) -> DiagnosticError:
+    def _limit(self, code: str, token: Token, message: str, *helps: str) -> DiagnosticError:
         return DiagnosticError(
             error(
                 code,
                 message,
                 Span(self.source.name, token.line, token.column, token.end_line, token.end_column),
                 label="the limit is reached here",
+                helps=helps,
             )
         )
 

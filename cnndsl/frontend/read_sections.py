@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
@@ -34,6 +35,8 @@ LATER_LOSSES = ("yolo", "ssd", "dice", "focal", "triplet", "gan")
 LATER_LOSS_OPTIONS = ("weights", "shift")
 LATER_SOURCES = ("unpaired", "pairs")
 
+Found = TypeVar("Found", TrainSection, DataSection)
+
 Targets = Callable[[ast.Word], tuple[str, ...]]
 """Finds the layers that a word names."""
 
@@ -59,15 +62,26 @@ class SectionReader:
         """Read `train { .. }`."""
         names = [w for w in section.words.items[1:] if isinstance(w, ast.Name)]
         found = TrainSection(names[0].text if names else None, span=section.span)
+        return self._lines(section, found, TRAIN_LINES, "train", self._train_line)
+
+    def _lines(
+        self,
+        section: ast.Section,
+        found: Found,
+        known: Sequence[str],
+        title: str,
+        read: Callable[[Found, SectionLine], Found],
+    ) -> Found:
+        """Read the lines of a section one by one; a wrong one is reported and left out."""
         spans: dict[str, Span] = {}
-        for line in read_lines(section, self.evaluator, TRAIN_LINES, "train"):
+        for line in read_lines(section, self.evaluator, known, title):
             match line:
                 case DiagnosticError():
                     self.errors += line.diagnostics
                 case SectionLine():
                     spans.setdefault(line.key, line.span)
                     try:
-                        found = self._train_line(found, line)
+                        found = read(found, line)
                     except DiagnosticError as problem:
                         self.errors += problem.diagnostics
                 case _:
@@ -209,20 +223,7 @@ class SectionReader:
         names = [w for w in section.words.items[1:] if isinstance(w, ast.Name)]
         name = names[0].text if names else "data"
         found = DataSection(name, span=section.span)
-        spans: dict[str, Span] = {}
-        for line in read_lines(section, self.evaluator, DATA_LINES, "data"):
-            match line:
-                case DiagnosticError():
-                    self.errors += line.diagnostics
-                case SectionLine():
-                    spans.setdefault(line.key, line.span)
-                    try:
-                        found = self._data_line(found, line)
-                    except DiagnosticError as problem:
-                        self.errors += problem.diagnostics
-                case _:
-                    self._later(line)
-        return replace(found, spans=spans)
+        return self._lines(section, found, DATA_LINES, "data", self._data_line)
 
     def _data_line(self, section: DataSection, line: SectionLine) -> DataSection:
         match line.key:

@@ -96,6 +96,7 @@ class SectionLine:
                 args=(*found.args, *more.args),
                 kwargs={**found.kwargs, **more.kwargs},
                 span=self.span,
+                spans={**found.spans, **more.spans},
             )
         return found
 
@@ -181,6 +182,7 @@ def read_setting(items: Sequence[ast.Word], evaluator: Evaluator, span: Span) ->
     head, *rest = items
     args: list[Value] = []
     kwargs: dict[str, Value] = {}
+    spans: dict[str, Span] = {}
     if isinstance(head, ast.Call):
         name = text_of(head.target)
         for argument in head.arguments:
@@ -189,6 +191,7 @@ def read_setting(items: Sequence[ast.Word], evaluator: Evaluator, span: Span) ->
                 args.append(value)
             else:
                 kwargs[argument.name.text] = value
+                spans[argument.name.text] = argument.span
     elif isinstance(head, ast.Indexed) and not isinstance(head.index, ast.ShapeLiteral):
         name = text_of(head.target)
         args.append(tuple(evaluator.value(e) for e in head.index))
@@ -204,6 +207,7 @@ def read_setting(items: Sequence[ast.Word], evaluator: Evaluator, span: Span) ->
         following = rest[at + 1] if at + 1 < len(rest) else None
         if isinstance(item, ast.Name) and isinstance(following, ast.Number | ast.Size | ast.String):
             kwargs[item.text] = word_value(following, evaluator)
+            spans[item.text] = item.span.to(following.span)
             at += 2
             continue
         if isinstance(item, ast.Indexed) and not isinstance(item.index, ast.ShapeLiteral):
@@ -211,4 +215,4 @@ def read_setting(items: Sequence[ast.Word], evaluator: Evaluator, span: Span) ->
         elif not isinstance(item, ast.Remark):
             args.append(word_value(item, evaluator))
         at += 1
-    return Setting(name.casefold(), tuple(args), kwargs, span)
+    return Setting(name.casefold(), tuple(args), kwargs, span, spans)

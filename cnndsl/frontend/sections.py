@@ -21,6 +21,8 @@ class Setting:
     """Values with names."""
     span: Span | None = field(default=None, compare=False)
     """Where it stands."""
+    spans: Mapping[str, Span] = field(default_factory=dict, compare=False)
+    """Where each of the values with a name stands, its name included."""
 
 
 @dataclass(frozen=True, slots=True)

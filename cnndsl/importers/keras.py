@@ -14,6 +14,7 @@ from cnndsl.importers.listing import (
     Listing,
     Literal,
     Reference,
+    pointing_into,
     read_listing,
     refuse,
     short_size,
@@ -72,8 +73,9 @@ def read_keras(text: str, *, name: str = "<listing>") -> str:
     """
     listing = read_listing(text)
     made = Imported(name)
-    for call in listing.calls:
-        _read(call, listing, made)
+    with pointing_into(text, name):
+        for call in listing.calls:
+            _read(call, listing, made)
     if not any(row for row in made.rows if not row.startswith("#")):
         raise DiagnosticError(
             error(

@@ -7,12 +7,14 @@ as in listings that come off a slide.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from cnndsl.support.diagnostics import DiagnosticError, error
-from cnndsl.support.source import Span
+from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
+from cnndsl.support.source import SourceFile, Span
 
 Literal: TypeAlias = "bool | int | float | str | tuple[Literal, ...] | Reference | None"
 """What an argument can be."""
@@ -200,6 +202,29 @@ def refuse(call: Call, name: str, what: str) -> DiagnosticError:
     return DiagnosticError(
         error("E0930", f"`{call.name}` {what}", Span(name, call.line, 1, call.line, 1))
     )
+
+
+@contextmanager
+def pointing_into(text: str, name: str) -> Iterator[None]:
+    """Let complaints about calls point at the call, and carry the listing's text."""
+    try:
+        yield
+    except DiagnosticError as problem:
+        source = SourceFile(name, text)
+        found = [replace(d, span=_at_call(d, text)) for d in problem.diagnostics]
+        raise DiagnosticError(*found, sources={name: source}) from None
+
+
+def _at_call(found: Diagnostic, text: str) -> Span | None:
+    """Find the call that a message begins with, from the line on where its statement begins."""
+    called = re.match(r"`(\w+)`", found.message)
+    if found.span is None or called is None:
+        return found.span
+    for number, line in enumerate(text.splitlines()[found.span.line - 1 :], found.span.line):
+        at = re.search(rf"\b{called[1]}\b", line)
+        if at is not None:
+            return Span(found.span.file, number, at.start() + 1, number, at.end() + 1)
+    return found.span
 
 
 def whole_number(value: Literal, usual: int = 0) -> int:

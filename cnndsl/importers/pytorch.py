@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from cnndsl.importers.listing import (
     Call,
     Literal,
+    pointing_into,
     read_listing,
     refuse,
     short_size,
@@ -43,13 +44,14 @@ def read_torch(text: str, *, name: str = "<listing>") -> str:
     rows = [_block(found) for found in SIGNATURE.finditer(joined)]
     listing = read_listing(SIGNATURE.sub("", text))
     channels: list[int] = []
-    for call in listing.calls:
-        layers = call.calls() if call.name == "Sequential" else (call,)
-        for layer in layers:
-            if layer.name in LAYERS and ("nn" in layer.owner or call.name == "Sequential"):
-                rows.append(_write(layer, name, channels))
-            elif call.name == "Sequential":
-                raise refuse(layer, name, "is a layer that the language does not have")
+    with pointing_into(text, name):
+        for call in listing.calls:
+            layers = call.calls() if call.name == "Sequential" else (call,)
+            for layer in layers:
+                if layer.name in LAYERS and ("nn" in layer.owner or call.name == "Sequential"):
+                    rows.append(_write(layer, name, channels))
+                elif call.name == "Sequential":
+                    raise refuse(layer, name, "is a layer that the language does not have")
     if not rows:
         raise DiagnosticError(error("E0930", f"{name} shows no layer of a PyTorch network"))
     return "\n".join([*rows, ""])

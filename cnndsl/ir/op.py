@@ -73,6 +73,31 @@ class Op(Generic[A]):
         return f"<op {self.name}>"
 
 
+@dataclass(frozen=True, slots=True)
+class ScalarStep:
+    """One op of a fused chain; operands count the program's inputs first, then earlier steps."""
+
+    op: Op[Any]
+    """An op with a scalar rule."""
+    attrs: Attrs
+    """Its attributes."""
+    operands: tuple[int, ...]
+    """Which inputs or earlier steps it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarChain:
+    """Ops applied element by element, as hashable data; the last step is the result.
+
+    As text: `[3: mul($0, $1), add($3, $2)]` is a chain of three inputs.
+    """
+
+    inputs: int
+    """How many values it takes."""
+    steps: tuple[ScalarStep, ...]
+    """In order of computation."""
+
+
 OPS: Registry[Op[Any]] = Registry("op")
 """Every op, by name."""
 

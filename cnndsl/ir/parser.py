@@ -20,7 +20,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from cnndsl.ir.graph import Graph, Node, NodeId, Origin, Value
-from cnndsl.ir.op import OPS, Attrs, Op
+from cnndsl.ir.op import OPS, Attrs, Op, ScalarChain, ScalarStep
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.support.diagnostics import DiagnosticError, TypeRuleError, error
 from cnndsl.support.resources import resource_dir
@@ -200,6 +200,8 @@ class _Reader:
             assert isinstance(token, Token)
             parts = _trees(tree)
             return self._make(self._class(token, Attrs), parts[0] if parts else None, token)
+        if kind == "chain":
+            return self._chain(tree)
         if kind == "member":
             owner, member = _tokens(tree)
             members = self._class(owner, Enum).__members__
@@ -215,6 +217,34 @@ class _Reader:
             "op": self._find_op,
         }
         return readers[kind](token)
+
+    def _chain(self, tree: Tree[Token]) -> ScalarChain:
+        (inputs,) = _tokens(tree)
+        if not inputs.isdecimal() or len(inputs) > 9:
+            raise self._fail(inputs, "a chain begins with the number of its inputs")
+        steps: list[ScalarStep] = []
+        for step in _trees(tree):
+            name = step.children[0]
+            assert isinstance(name, Token)
+            places, *fields = _trees(step)
+            op = self._find_op(name)
+            attrs = self._make(op.attrs, _trees(fields[0])[0] if fields else None, name)
+            read = []
+            for place in _tokens(places):
+                if int(place[1:]) >= int(inputs) + len(steps):
+                    raise self._fail(place, f"nothing before this step is {place}")
+                read.append(int(place[1:]))
+            steps.append(ScalarStep(op, attrs, tuple(read)))
+        return self._chain_record(inputs)(int(inputs), tuple(steps))
+
+    def _chain_record(self, token: Token) -> type[ScalarChain]:
+        """Find the record that holds chains: the op's own before another op's."""
+        assert self._op is not None
+        for op in (self._op, *OPS.values()):
+            for found in _records(op).values():
+                if issubclass(found, ScalarChain):
+                    return found
+        raise self._fail(token, "no op has a chain among its attributes")
 
     def _word(self, token: Token) -> object:
         if token not in _WORDS:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnndsl.ir.graph import Graph, Node, NodeId, Value
-from cnndsl.ir.op import Op
+from cnndsl.ir.op import Op, ScalarChain
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.support.diagnostics import VerifyError
 
@@ -126,9 +126,20 @@ def _format_object(value: object) -> str:
         return f"@{value.name}"
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, ScalarChain) and all(type(s.attrs) is s.op.attrs for s in value.steps):
+        return _format_chain(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return f"{type(value).__name__}({format_fields(value)})"
     raise VerifyError(f"an attribute holds a {type(value).__name__}, which has no text: {value!r}")
+
+
+def _format_chain(chain: ScalarChain) -> str:
+    steps = []
+    for step in chain.steps:
+        attrs = format_fields(step.attrs)
+        places = ", ".join(f"${place}" for place in step.operands)
+        steps.append(f" {step.op.name}({places})" + (f" {{{attrs}}}" if attrs else ""))
+    return f"[{chain.inputs}:{','.join(steps)}]"
 
 
 def _origin(node: Node[Any]) -> str:

@@ -103,6 +103,7 @@ class Reshape(LayerKind):
                 at="size",
                 label=_holds(wanted),
                 notes=[f"{'*'.join(map(str, inputs[0]))} = {arriving:,} numbers arrive"],
+                helps=_that_hold(wanted, arriving),
             )
         return wanted
 
@@ -117,6 +118,19 @@ class Reshape(LayerKind):
         size = size_of(ctx, inputs[0])
         batch = ctx.b.type_of(inputs[0]).shape[0]
         return emit_reshape(ctx.b, inputs[0], batched(self.output(spec, [size]), batch))
+
+
+def _that_hold(wanted: tuple[int, ...], arriving: int) -> list[str]:
+    """Give sizes that hold what arrives, as near to the one that was said as one number lets."""
+    found = []
+    for axis, side in reversed(list(enumerate(wanted))):
+        rest = math.prod(abs(n) for at, n in enumerate(wanted) if at != axis)
+        if side != -1 and len(wanted) > 1 and rest and arriving % rest == 0:
+            fitting = (*wanted[:axis], arriving // rest, *wanted[axis + 1 :])
+            if min(fitting) > 0:
+                found.append(f"`reshape [{'x'.join(map(str, fitting))}]` holds them")
+                break
+    return [*found, f"`reshape [{arriving}]` makes them one row"]
 
 
 def _holds(size: Hwc) -> str:

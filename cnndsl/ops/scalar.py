@@ -9,7 +9,8 @@ from typing import Any, Concatenate, Protocol, TypeVar
 import numpy as np
 
 from cnndsl.ir.graph import Node
-from cnndsl.ir.op import Attrs, Op
+from cnndsl.ir.op import Op, ScalarChain
+from cnndsl.ir.op import ScalarStep as ScalarStep
 from cnndsl.ops.rules import Array, RuleTable, reference
 
 S = TypeVar("S")
@@ -161,25 +162,8 @@ class NumpyScalars:
 
 
 @dataclass(frozen=True, slots=True)
-class ScalarStep:
-    """One op of a fused chain; operands count the program's inputs first, then earlier steps."""
-
-    op: Op[Any]
-    """An op with a scalar rule."""
-    attrs: Attrs
-    """Its attributes."""
-    operands: tuple[int, ...]
-    """Which inputs or earlier steps it reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScalarProgram:
-    """A fused elementwise chain as hashable data; the last step is the result."""
-
-    inputs: int
-    """How many values it takes."""
-    steps: tuple[ScalarStep, ...]
-    """In order of computation."""
+class ScalarProgram(ScalarChain):
+    """A fused elementwise chain that can be rendered; the last step is the result."""
 
     def __call__(self, s: ScalarOps[S], *inputs: S) -> S:
         """Render the chain with the arithmetic `s`; without steps it gives its first input."""

@@ -112,6 +112,8 @@ def _check(load: Load, arrays: Mapping[str, Array], shapes: Mapping[str, TensorT
     has = "x".join(map(str, array.shape)) if array is not None else f"no {name}"
     fitting = len(shapes) - len(wrong)
     others = f"the other {fitting} arrays fit" if fitting else "no array fits"
+    if fitting == 1:
+        others = "the other array fits"
     if len({n.rpartition(".")[0] for n in wrong}) > 1:
         others += "; these do not: " + ", ".join(wrong[1:10])
     raise WeightsError(

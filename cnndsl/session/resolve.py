@@ -133,7 +133,7 @@ def _loss_options(setting: Setting | None) -> dict[str, float | bool | str]:
 def _choice(setting: Setting) -> Choice:
     plain = tuple(_plain(value) for value in setting.args)
     named = {name: _plain(value) for name, value in setting.kwargs.items()}
-    return Choice(setting.name, plain, named, setting.span)
+    return Choice(setting.name, plain, named, setting.span, setting.spans)
 
 
 def _plain(value: object) -> object:

@@ -364,12 +364,13 @@ def check_scores(network: Network, data: PreparedData) -> None:
     scores = output[-1] if all(n == 1 for n in output[:-1]) else 0
     if scores != len(data.classes):
         size = "x".join(map(str, output))
+        scored = [layer for layer in network.layers if layer.parameters] or network.layers
         raise DiagnosticError(
             error(
                 "E0820",
                 f"the data set {data.name} has {len(data.classes)} classes, "
                 f"but {network.name} ends in [{size}]",
-                network.layers[-1].span if network.layers else None,
+                scored[-1].span if scored else None,
                 label=f"one score for each of the {len(data.classes)} classes is needed here",
                 helps=(f"end in `fc {len(data.classes)} - softmax`",),
             )

@@ -32,6 +32,8 @@ class Choice:
     """Options with a name."""
     span: Span | None = None
     """Where it stands."""
+    spans: Mapping[str, Span] = dataclasses.field(default_factory=dict)
+    """Where each option with a name stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _option_name(name: str, fields: Mapping[str, object], choice: Choice) -> str
         error(
             "E0731",
             f"`{choice.name}` has no option `{name}`",
-            choice.span,
+            choice.spans.get(name, choice.span),
             label=f"did you mean `{close[0]}`?" if close else "",
             notes=(f"`{choice.name}` takes: {', '.join(fields)}",),
         )
@@ -161,7 +163,7 @@ def _wrong_value(choice: Choice, option: str, value: object, expected: str) -> D
         error(
             "E0732",
             f"`{option}` of `{choice.name}` cannot be {value}",
-            choice.span,
+            choice.spans.get(option, choice.span),
             label=f"`{option}` is {expected}",
         )
     )

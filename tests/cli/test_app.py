@@ -33,6 +33,7 @@ def pages() -> list[str]:
     "name",
     [
         "check", "summary", "table", "zoo", "zoo list", "ir", "why", "plan", "bench", "kernels",
+        "tune",
         "verify", "gradcheck", "ops", "fmt", "doctor", "completion", "data", "data list",
         "data get", "cache", "cache info", "cache clear",
     ],

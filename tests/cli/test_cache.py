@@ -24,7 +24,9 @@ def test_kernels_are_kept_counted_and_cleared(
     full = run_json("cache", "info")
     assert full["kernels"] == len(files) > 0
     assert full["bytes"] == sum(file.stat().st_size for file in files) <= full["most_bytes"]
-    assert run("cache", "info").out.startswith(f"{folder}: {len(files)} kernels, ")
+    assert run("cache", "info").out.startswith(
+        f"{folder}: {len(files)} kernels, 0 choices of `cnndsl tune`, "
+    )
     (folder / "note.txt").write_text("not a kernel")
     for kind in ("cuda/one.cubin", "emulated/one.so"):
         (folder / kind).parent.mkdir(exist_ok=True)

@@ -90,3 +90,18 @@ def test_what_is_not_there_or_no_text(tmp_path: Path) -> None:
     assert run("import", "slide", str(tmp_path / "none.txt")).code == 1
     (tmp_path / "noise.txt").write_bytes(bytes(range(256)))
     assert "E0612" in run("import", "keras", str(tmp_path / "noise.txt")).err
+
+
+def test_a_darknet_file_becomes_a_program_that_checks(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.cfg"
+    path.write_text(
+        "[net]\nheight=32\nwidth=32\nchannels=3\n[convolutional]\nfilters=8\nsize=3\npad=1\n"
+        "activation=leaky\n[avgpool]\n[connected]\noutput=10\nactivation=linear\n[softmax]\n"
+    )
+    refused = run("check", str(path))
+    assert "`cnndsl import darknet tiny.cfg` writes the .cnn for it" in refused.err
+    program = run("import", "darknet", str(path))
+    assert (program.code, program.err) == (0, "")
+    result = run("check", "-", stdin=program.out.encode())
+    assert (result.code, result.err) == (0, "")
+    assert run_json("import", "darknet", str(path))["programs"] == [program.out]

@@ -72,3 +72,13 @@ def test_labelled_layers_collapse_from_three_on() -> None:
 def test_sizes_in_short() -> None:
     assert Outlet("x", ((4, 4, 2), (2, 2, 2))).size == "2..4x2..4x2"
     assert Outlet("x", ((4, 4, 2), (32,))).size == "4x4x2 .. 32"
+
+
+def test_many_single_layers_are_one_even_where_layers_in_a_row_are_to_be_seen() -> None:
+    def shown(count: int) -> list[object]:
+        made = network(f"input [9x9x1]\nconv 4 3x3 half\n(conv 4 3x3 half)*{count} - gap\n")
+        return shape(scene_of(made, singles=False).items)[1:-1]
+
+    assert shown(3) == ["conv 4 3x3 half x1"] * 4
+    assert shown(4) == ["conv 4 3x3 half x5"]
+    assert shown(10) == ["conv 4 3x3 half x11"]

@@ -15,8 +15,6 @@ FOLDER = Path(__file__).parent / "errors"
 FILES = [p for p in sorted(FOLDER.glob("*.cnn")) if not p.name.startswith("E01")]
 
 ELSEWHERE = {
-    "E0310": "tests/layers",
-    "E0311": "tests/layers",
     "E0604": "test_limits_of_programs.py",
     "E0605": "test_imports.py",
     "N0004": "N0001.cnn",

@@ -5,9 +5,10 @@ import pytest
 import cnndsl.ops  # noqa: F401 - fills OPS
 from cnndsl.ir.graph import NodeId
 from cnndsl.ir.parser import parse_graph
-from cnndsl.ir.printer import print_graph
+from cnndsl.ir.printer import graphs_equal, print_graph
 from cnndsl.ir.types import f32
 from cnndsl.ir.verify import verify
+from cnndsl.ops.scalar import ScalarProgram
 from cnndsl.support.diagnostics import DiagnosticError, VerifyError
 
 
@@ -29,6 +30,20 @@ def test_written_types_are_believed_for_the_verifier_to_judge() -> None:
         verify(graph)
 
 
+def test_chains_are_read_in_short_and_as_records() -> None:
+    head = "graph g { %x = input {type=f32[2]} %y = fused_elementwise(%x, %x) {program="
+    short = "[2: leaky_relu($0) {slope=0.5}, add($1, $2)]"
+    steps = (
+        "ScalarStep(op=@leaky_relu, attrs=LeakyReluAttrs(slope=0.5), operands=(0,)), "
+        "ScalarStep(op=@add, attrs=Attrs(), operands=(1, 2))"
+    )
+    record = f"ScalarProgram(inputs=2, steps=({steps}))"
+    found = [parse_graph(f"{head}{text}}} output y = %y }}") for text in (short, record)]
+    assert graphs_equal(*found)
+    assert f"{{program={short}}}" in print_graph(found[1])
+    assert isinstance(found[0][NodeId("y")].attrs.program, ScalarProgram)
+
+
 def test_an_empty_graph() -> None:
     assert print_graph(parse_graph("graph g {}")) == "graph g {\n}\n"
 
@@ -43,6 +58,18 @@ BAD = {
     "graph g { %x#1 = input {type=f32[2]} }": ("%x#1 is not a new name for a node", 1, 11),
     "graph g { %x = input {typ=f32[2]} }": (
         "InputAttrs has no field 'typ'; did you mean 'type'?", 1, 23,
+    ),
+    "graph g { %x = input {type=f32[2]} %y = fused_elementwise(%x) {program=[1: relu($1)]} }": (
+        "nothing before this step is $1", 1, 81,
+    ),
+    "graph g { %x = input {type=f32[2]} %y = fused_elementwise(%x) {program=[1: rele($0)]} }": (
+        "no op is called 'rele'", 1, 76,
+    ),
+    "graph g { %x = input {type=f32[2]} %y = fused_elementwise(%x) {program=[-1: relu($0)]} }": (
+        "a chain begins with the number of its inputs", 1, 73,
+    ),
+    "graph g { %x = input {type=f32[2]} %y = fused_elementwise(%x) {program=[1: relu(0)]} }": (
+        "unexpected '0)]} }'", 1, 81,
     ),
     "graph g { %x = input }": ("InputAttrs needs type", 1, 16),
     "graph g { %x = input {type=f33[2]} }": ("'f33' is not an element type", 1, 28),

@@ -64,8 +64,10 @@ def test_equals_the_reference(name: str) -> None:
     model.initialize(seed=3)
     assert model.state is not None
     rng = np.random.default_rng(5)
-    for array in model.state.values():
-        array[...] = np.abs(rng.normal(size=array.shape)) + 0.1
+    model.state = {
+        name: (np.abs(rng.normal(size=array.shape)) + 0.1).astype(array.dtype)
+        for name, array in model.state.items()
+    }
     image = rng.normal(size=(8, 8, 4)).astype(np.float32)
     layer = model.network.layers[-1]
     found = model.look(image, layer.name, *layer.inputs)

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -63,8 +64,10 @@ CASES = [
     *(Case("vgg", plain.vgg(v), {"v": v}) for v in plain.VGG),
     Case("nin", plain.nin),
     Case("googlenet", plain.googlenet),
+    Case("googlenet", partial(plain.googlenet, aux=True), {"aux": "true"}),
     Case("inception_v2", deep.inception_v2),
     Case("inception_v3", deep.inception_v3),
+    Case("inception_v3", partial(deep.inception_v3, aux=True), {"aux": "true"}),
     Case("inception_v4", deep.inception_v4),
     *(Case("resnet", deep.resnet(d), {"depth": str(d)}) for d in deep.UNITS),
     *(
@@ -95,10 +98,10 @@ def network_of(case: Case) -> Network:
 
 
 def before_softmax(network: Network) -> Network:
-    """Let the network give what its softmax reads."""
-    last = network[next(iter(network.outputs.values()))]
-    assert last.kind == "softmax"
-    return replace(network, outputs={"output": last.inputs[0]})
+    """Let the network give what its softmax reads, and those of its auxiliary heads."""
+    ends = {name: network[layer] for name, layer in network.outputs.items()}
+    assert all(last.kind == "softmax" for last in ends.values())
+    return replace(network, outputs={name: last.inputs[0] for name, last in ends.items()})
 
 
 def random_state(state: Mapping[str, Array]) -> dict[str, Array]:
@@ -122,7 +125,8 @@ def forward(case: Case, network: Network) -> tuple[float, float]:
     size = network.inputs[0].size
     image = np.random.default_rng(2).uniform(-1, 1, (1, size[-1], *size[:-1])).astype(np.float32)
     began = time.perf_counter()
-    ours = compiled.executable.run({network.inputs[0].name: image})["output"]
+    given = compiled.executable.run({network.inputs[0].name: image})
+    ours = np.concatenate([given[name] for name in network.outputs], axis=1)
     seconds = time.perf_counter() - began
     layers = [
         (layer.name, {spec.name: torch.from_numpy(state[f"{layer.name}.{spec.name}"])
@@ -139,7 +143,8 @@ def forward(case: Case, network: Network) -> tuple[float, float]:
 
 def step(network: Network) -> tuple[float, float, float, float]:
     """Give the loss before and after a step, its rate, and the seconds it took."""
-    training = Training(SGD(momentum=0.0))
+    heads = {"aux": 0.3} if len(network.outputs) > 1 else {}
+    training = Training(SGD(momentum=0.0), loss_options=heads)
     compiled = compile_network(network, CompileOptions(batch=2, verify=False), training=training)
     state = initial_state(compiled.lowered, 0)
     given = feeds(compiled.lowered)

@@ -124,7 +124,8 @@ class Inception:
 ROW, COLUMN = (1, 7), (7, 1)
 
 
-def inception_v3(w: Weights, x: Tensor) -> Tensor:
+def inception_v3(w: Weights, x: Tensor, *, aux: bool = False) -> Tensor:
+    """Give the scores; with `aux` those of the head on the 17x17 grid behind them."""
     m = Inception(w)
     x = m.u(m.u(m.u(x, (32, 3), stride=2), (32, 3), valid=True), (64, 3))
     x = m.u(m.u(F.max_pool2d(x, 3, 2), (80, 1)), (192, 3), valid=True)
@@ -142,6 +143,7 @@ def inception_v3(w: Weights, x: Tensor) -> Tensor:
             m.u(m.mean(x), (192, 1)),
         ]
         x = torch.cat(paths, 1)
+    grid = x
     paths = [
         m.u(x, (192, 1), (320, 3), stride=2),
         m.u(x, (192, 1), (192, ROW), (192, COLUMN), (192, 3), stride=2),
@@ -156,7 +158,11 @@ def inception_v3(w: Weights, x: Tensor) -> Tensor:
             m.u(m.mean(x), (192, 1)),
         ]
         x = torch.cat(paths, 1)
-    return w.fc(gap(x), 1000)
+    scores = w.fc(gap(x), 1000)
+    if not aux:
+        return scores
+    head = m.u(m.u(F.avg_pool2d(grid, 5, 3), (128, 1)), (768, 5), valid=True)
+    return torch.cat([scores, w.fc(head.flatten(1), 1000)], 1)
 
 
 def inception_v4(w: Weights, x: Tensor) -> Tensor:

@@ -158,7 +158,9 @@ def nin(w: Weights, x: Tensor) -> Tensor:
     return gap(x)
 
 
-def googlenet(w: Weights, x: Tensor) -> Tensor:
+def googlenet(w: Weights, x: Tensor, *, aux: bool = False) -> Tensor:
+    """Give the scores; with `aux` those of the heads at 4a and 4d behind them."""
+
     def conv(x: Tensor, out: int, kernel: int, stride: int = 1) -> Tensor:
         return F.relu(w.conv(x, out, kernel, stride, kernel // 2))
 
@@ -176,6 +178,7 @@ def googlenet(w: Weights, x: Tensor) -> Tensor:
         (112, 144, 288, 32, 64, 64), (256, 160, 320, 32, 128, 128), None,
         (256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128),
     )  # fmt: skip
+    ends = []
     for row in rows:
         if row is None:
             x = pool(x)
@@ -184,7 +187,12 @@ def googlenet(w: Weights, x: Tensor) -> Tensor:
         paths = [conv(x, n1, 1), conv(conv(x, r3, 1), n3, 3), conv(conv(x, r5, 1), n5, 5)]
         paths.append(conv(F.max_pool2d(x, 3, 1, 1), proj, 1))
         x = torch.cat(paths, 1)
-    return w.fc(gap(x), 1000)
+        ends.append(x)
+    scores = [w.fc(gap(x), 1000)]
+    for x in (ends[2], ends[5]) if aux else ():
+        head = conv(F.avg_pool2d(x, 5, 3), 128, 1).flatten(1)
+        scores.append(w.fc(F.relu(w.fc(head, 1024)), 1000))
+    return torch.cat(scores, 1)
 
 
 def alphago(k: int) -> Model:

@@ -37,8 +37,8 @@ MOBILENET = {
 """Million multiply-adds of width and resolution: tables 6 and 7 of the paper."""
 
 HEAVY = frozenset(
-    ("alexnet", "inception_v2", "inception_v3", "inception_v4", "resnext", "vgg", "wide_resnet",
-     "xception", "zfnet")
+    ("alexnet", "densenet", "efficientnet_b0", "googlenet", "inception_v2", "inception_v3",
+     "inception_v4", "resnext", "shufflenet", "vgg", "wide_resnet", "xception", "zfnet")
 )  # fmt: skip
 """Those that take seconds even so."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from time import perf_counter
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnndsl.backends.base import Backend, Precision
+from cnndsl.backends.base import Backend, Measurement, Precision
 from cnndsl.backends.cpu import kernels as kernels
 from cnndsl.backends.cpu.ceiling import measure
 from cnndsl.backends.cpu.compile import KernelSet, key_of, write_kernel
@@ -23,6 +24,7 @@ from cnndsl.backends.cpu.program import Bytes, Program, allocate, crew_size, mak
 from cnndsl.backends.cpu.table import kernels as rules
 from cnndsl.backends.cpu.target import CpuTarget, host_target, unavailable
 from cnndsl.backends.cpu.threads import MOST_THREADS, Crew, usable_processors
+from cnndsl.backends.cpu.tuning import WAYS, Choices, names_of, tune
 from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType
@@ -72,19 +74,55 @@ class CpuBackend(Backend):
         """Name the algorithms of the convolutions; nothing is compiled."""
         if self.unavailable() is not None:
             return {}
-        policy = replace(self._policy, weights_change=bool(plan.graph.updates))
+        policy = self._measured(plan, self.policy_of(plan))
         target = self._target or host_target()
-        known: dict[Key, str] = {}
+        known: dict[tuple[Key, str | None], str] = {}
         found: dict[NodeId, str] = {}
         for step in (*plan.prepare, *plan.steps):
             key = key_of(step)
-            if not key.op.name.startswith("conv2d"):
+            if key.op.name not in WAYS:
                 continue
-            wanted = policy.wanted(step.node.id, step.node.op.name)
-            if wanted is not None or key not in known:
-                known[key] = write_kernel(step, key, target, policy).algorithm
-            found[step.node.id] = known[key]
+            named = key, policy.wanted(step.node.id, step.node.op.name)
+            if named not in known:
+                known[named] = write_kernel(step, key, target, policy).algorithm
+            found[step.node.id] = known[named]
         return found
+
+    def policy_of(self, plan: Plan) -> Policy:
+        """Give what kernels of a plan are chosen by, but for what was measured."""
+        return replace(self._policy, weights_change=bool(plan.graph.updates))
+
+    def forced(self, algorithms: Mapping[str, str]) -> CpuBackend:
+        """Give a backend like this that takes these algorithms, by node or op, where it can."""
+        twin = copy(self)
+        twin._policy = replace(self._policy, algorithms=dict(algorithms))
+        return twin
+
+    def tuned(self, plan: Plan) -> frozenset[NodeId]:
+        """Name the convolutions whose algorithm was chosen by measurement."""
+        wanted = self._measured(plan, self.policy_of(plan)).algorithms
+        found = self.algorithms(plan)
+        return frozenset(n for n, text in found.items() if wanted.get(n) in names_of(text))
+
+    def tune(self, plan: Plan) -> Iterator[Measurement]:
+        """Time the algorithms of the convolutions, shape by shape, and keep the fastest."""
+        reason = self.unavailable()
+        if reason is not None:
+            raise BackendError(f"the backend cpu cannot run here: {reason}")
+        if self._store is None:
+            raise BackendError("what is measured cannot be kept: CNNDSL_KERNELS is off")
+        return tune(plan, self, self._choices(self._store))
+
+    def _choices(self, store: ObjectStore) -> Choices:
+        return Choices(store, self._target or host_target(), self.threads)
+
+    def _measured(self, plan: Plan, policy: Policy) -> Policy:
+        """Add to a policy the algorithms that were measured to be the fastest."""
+        if self._store is None:
+            return policy
+        steps = (*plan.prepare, *plan.steps)
+        measured = self._choices(self._store).of(steps, policy)
+        return replace(policy, algorithms={**measured, **policy.algorithms})
 
     def _compile(self, plan: Plan) -> Executable:
         half = [
@@ -98,7 +136,7 @@ class CpuBackend(Backend):
                 f"{', '.join(half[:5])}{' and others do' if len(half) > 5 else ''}"
             )
         target = self._target or host_target()
-        policy = replace(self._policy, weights_change=bool(plan.graph.updates))
+        policy = self._measured(plan, self.policy_of(plan))
         compiled = KernelSet(
             (*plan.prepare, *plan.steps), target, policy, self._store, processes=self.threads
         )

@@ -19,7 +19,9 @@ from cnndsl.backends.cpu.target import CpuTarget
 
 MOST_BYTES = 256 << 20
 """What the folder may hold; beyond it the files that were not used for longest go."""
-KINDS = ("*.o", "cuda/*.cubin", "emulated/*.so")
+OBJECT, CHOICE = ".o", ".choice"
+"""What is kept: object code, and algorithms that were measured to be the fastest."""
+KINDS = (f"*{OBJECT}", f"*{CHOICE}", "cuda/*.cubin", "emulated/*.so")
 """What counts: this backend's files, and those that the CUDA backend keeps beside them."""
 FORMAT = "2"
 """Changes with the content of the files, and with the passes that code goes through."""
@@ -52,9 +54,9 @@ class ObjectStore:
 
         return cls(platformdirs.user_cache_path("cnndsl") / "kernels")
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, kind: str = OBJECT) -> bytes | None:
         """Give what was put under a key, if it is there and whole."""
-        path = self._path(key)
+        path = self._path(key, kind)
         try:
             if not self._ours():
                 return None
@@ -65,18 +67,18 @@ class ObjectStore:
         digest, image = content[:_DIGEST], content[_DIGEST:]
         return image if hashlib.sha256(image).digest() == digest else None
 
-    def put(self, key: str, image: bytes) -> None:
+    def put(self, key: str, image: bytes, kind: str = OBJECT) -> None:
         """Keep an image under a key, within the room that there is."""
-        self.write(key, image)
+        self.write(key, image, kind)
         self.prune()
 
-    def write(self, key: str, image: bytes) -> None:
+    def write(self, key: str, image: bytes, kind: str = OBJECT) -> None:
         """Keep an image under a key; `prune` is called when all of several are written."""
         # Without room, rights or a folder, there is nothing to keep it in.
         with contextlib.suppress(OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._ours():
-                self._write(self._path(key), hashlib.sha256(image).digest() + image)
+                self._write(self._path(key, kind), hashlib.sha256(image).digest() + image)
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write a file under another name, then rename it."""
@@ -100,15 +102,19 @@ class ObjectStore:
         return freed
 
     def count(self) -> int:
-        """Give the number of kernels."""
-        return len(self._files())
+        """Give the number of kernels, for processors and GPUs."""
+        return len(self._files()) - self.choices()
+
+    def choices(self) -> int:
+        """Give the number of algorithms that were measured to be the fastest."""
+        return sum(path.suffix == CHOICE for path, _, _ in self._files())
 
     def nbytes(self) -> int:
         """Give the bytes of all files."""
         return sum(size for _, size, _ in self._files())
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.o"
+    def _path(self, key: str, kind: str) -> Path:
+        return self.folder / f"{key}{kind}"
 
     def _ours(self) -> bool:
         """Tell whether the folder belongs to this user, and nobody else may write to it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import os
 import sys
@@ -73,6 +74,7 @@ class Crew:
         self._asleep = 0
         self._number = 0
         self._workers: list[threading.Thread] = []
+        self._taken: set[int] = set()
 
     def run(self, table: int, begin: int, end: int, *, threads: int) -> None:
         """Run rows [begin, end) of the table at an address with up to `threads` threads."""
@@ -82,6 +84,7 @@ class Crew:
             return
         try:
             self._start(threads - 1)
+            self._make_way()
             self._number += 1
             self._job[: code.NUMBER + 1] = (table, begin, end, threads, self._number)
             if self._asleep:
@@ -101,8 +104,32 @@ class Crew:
             self._workers.append(thread)
             thread.start()
 
+    def _make_way(self) -> None:
+        """Leave a processor that belongs to a worker, if there is one that does not."""
+        if not self._taken or _processor() not in self._taken:
+            return
+        able = os.sched_getaffinity(0)
+        if able - self._taken:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, able - self._taken)
+                os.sched_setaffinity(0, able)
+
+    def _settle(self, index: int) -> None:
+        """Give a worker a processor of its own, if there is one for each thread so far.
+
+        Systems that balance what runs on each processor leave two threads of a crew on one of them
+        for a long time when other programs keep the others busy.
+        """
+        if hasattr(os, "sched_setaffinity"):
+            able = sorted(os.sched_getaffinity(0))
+            if index < len(able):
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(0, {able[index]})
+                    self._taken.add(able[index])
+
     def _work(self, index: int) -> None:
         """Serve jobs; sleep when none come."""
+        self._settle(index)
         while not self._job[code.STOP]:
             seen = self._job[code.NUMBER]
             self._serve(self._place, index)
@@ -124,11 +151,24 @@ class Crew:
             for thread in self._workers:
                 thread.join()
             self._workers.clear()
+            self._taken.clear()
             self._job[code.STOP] = 0
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Crew.forget)
+
+
+def _processor() -> int:
+    """Give the number of the processor that runs the caller, or -1."""
+    return int(_SCHED_GETCPU()) if _SCHED_GETCPU is not None else -1
+
+
+_SCHED_GETCPU = (
+    ctypes.CFUNCTYPE(ctypes.c_int)(("sched_getcpu", ctypes.CDLL(None)))
+    if sys.platform == "linux"
+    else None
+)
 
 
 def _rest_address() -> int:

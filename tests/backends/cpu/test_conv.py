@@ -78,6 +78,17 @@ CASES = {
     "depthwise, strided": Case(
         (1, 6, 34, 33), (12, 1, 3, 3), SlideAttrs((2, 2), ((0, 1), (1, 0)), groups=6)
     ),
+    "depthwise, one row of places": Case((1, 5, 9, 20), (5, 1, 9, 3), SlideAttrs(groups=5)),
+    "depthwise, strided, few places": Case(
+        (2, 40, 14, 14), (40, 1, 3, 3), SlideAttrs((2, 2), ((1, 1), (1, 1)), groups=40)
+    ),
+    "depthwise, many taps": Case(
+        (1, 3, 23, 50), (3, 1, 5, 7), SlideAttrs((1, 2), ((2, 4), (5, 1)), (2, 1), groups=3)
+    ),
+    "depthwise, all in the padding": Case(
+        (1, 4, 3, 2), (4, 1, 3, 3), SlideAttrs(padding=((4, 4), (5, 20)), groups=4)
+    ),
+    "large weights, small images": Case((2, 700, 5, 5), (130, 700, 1, 1)),
     "groups": Case((2, 24, 10, 12), (36, 12, 3, 3), SlideAttrs(padding=SAME.padding, groups=2)),
     "a row of taps": Case((2, 22, 17, 17), (35, 22, 1, 7), SlideAttrs(padding=((0, 0), (3, 3)))),
     "many taps": Case((1, 2, 30, 31), (20, 2, 11, 11), SlideAttrs(strides=(4, 4))),
@@ -132,7 +143,11 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
-    "case", ["filters in lanes", "a frame for each thread", "blocks upon blocks"]
+    "case",
+    [
+        *("filters in lanes", "a frame for each thread", "blocks upon blocks"),
+        *("depthwise", "large weights, small images"),
+    ],
 )
 @pytest.mark.parametrize("op", OPS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(op: str, case: str) -> None:

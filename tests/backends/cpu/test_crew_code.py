@@ -38,6 +38,7 @@ class Table:
 
             self._kernels.append(prototype(kernel))
             address = ctypes.cast(self._kernels[-1], ctypes.c_void_p).value
+            assert address is not None
             pieces = -(-units // piece)
             self.words[number, :6] = (address, 0, units, threads, piece, pieces)
 

@@ -41,7 +41,7 @@ of 6e-8 for F(2,3), some thousand for F(4,3); errors of either sign reach a tent
 """
 
 
-@pytest.mark.parametrize(("outputs", "taps"), [(2, 3), (4, 3), (3, 4), (3, 2)])
+@pytest.mark.parametrize(("outputs", "taps"), [(2, 3), (4, 3), (3, 4), (3, 2), (2, 5)])
 def test_the_matrices_filter(outputs: int, taps: int) -> None:
     form = minimal(outputs, taps)
     rng = np.random.default_rng(0)
@@ -118,6 +118,22 @@ def test_errors_stay_within_what_the_transforms_allow(shape: str, name: str, tar
 
 
 @pytest.mark.parametrize("target", ["host", "haswell"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_filters_of_five_taps_each_way_are_computed_so_too(groups: int, target: str) -> None:
+    attrs = SlideAttrs(padding=((2, 2), (0, 3)), groups=groups)
+    case = Case((2, 24, 13, 29), (36, 24 // groups, 5, 5), attrs)
+    for op in (conv2d, conv2d_grad_input):
+        sample = case.sample(op)
+        executable = compiled(
+            op, sample, target=target_called(target), policy=winograd("winograd2")
+        )
+        assert executable.kernel(NodeId("node")).algorithm == "winograd2"
+        feeds = feeds_of(op, 0, sample)
+        expected = evaluate(executable.plan.graph, feeds, dtype=DType.F64)["y0"]
+        assert gap(run(executable, op, sample), expected) < BOUND["winograd4"]
+
+
+@pytest.mark.parametrize("target", ["host", "haswell"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradients_of_weights_are_what_the_reference_says(shape: str, target: str) -> None:
     op = conv2d_grad_weight
@@ -187,6 +203,9 @@ def test_only_filters_of_nine_taps_at_every_pixel_fit() -> None:
     )
     dilated = SlideAttrs(dilations=(2, 2))
     assert not fits_winograd(forward_taps(dilated, *shapes, (1, 4, 5, 5)))
+    five = forward_taps(SAME, (1, 4, 9, 9), (4, 4, 5, 5), (1, 4, 7, 7))
+    assert not fits_winograd(five)
+    assert fits_winograd(five, 5)
 
 
 def test_blocks_cover_the_tiles_of_every_image() -> None:

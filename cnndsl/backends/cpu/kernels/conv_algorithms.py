@@ -11,7 +11,13 @@ from typing import Any
 
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.conv_tile import choose_tile
-from cnndsl.backends.cpu.kernels.winograd_cuts import cut_tiles, fits_winograd, product_tile
+from cnndsl.backends.cpu.kernels.winograd_cuts import (
+    cut_tiles,
+    fits_winograd,
+    idle,
+    product_tile,
+)
+from cnndsl.backends.cpu.kernels.winograd_points import POINTS
 from cnndsl.backends.cpu.policy import Policy
 from cnndsl.backends.cpu.target import CpuTarget
 from cnndsl.ir.graph import Node
@@ -22,8 +28,8 @@ DIRECT = "direct"
 WINOGRAD = {"winograd4": 4, "winograd2": 2}
 """Name to the outputs of a tile each way."""
 
-TRANSFORM_CYCLES = {4: 330.0, 2: 160.0}
-"""Of a vector of channels of one tile, from pixels to products or from products to pixels."""
+TRANSFORM_CYCLES = {6: 330.0, 4: 160.0}
+"""Size of a tile to the cycles of a vector of channels of it, from pixels to products or back."""
 COPY_BYTES = 12.0
 """Bytes a cycle that copying a frame moves."""
 FILTER_BYTES = 5.0
@@ -40,9 +46,14 @@ OWN_SIZE = 512 << 10
 
 def candidates(sums: TapSum, policy: Policy) -> tuple[str, ...]:
     """Give the algorithms that can compute `sums` and that the policy allows."""
-    if policy.precision == "exact" or not fits_winograd(sums):
+    if policy.precision == "exact":
         return (DIRECT,)
-    return (DIRECT, *WINOGRAD)
+    forms = [
+        name
+        for name, outputs in WINOGRAD.items()
+        if outputs + len(sums.down) - 1 in POINTS and fits_winograd(sums, len(sums.down))
+    ]
+    return (DIRECT, *forms)
 
 
 def choose(sums: TapSum, target: CpuTarget, lanes: int, policy: Policy, node: Node[Any]) -> str:
@@ -68,7 +79,7 @@ def cycles(
         packed = 2 * weights * len(sums.down) * len(sums.across) / COPY_BYTES
         return _direct_cycles(sums, target, lanes) + packed * laid_out
     outputs = WINOGRAD[name]
-    transformed = weights * (outputs + 2) ** 2 / FILTER_BYTES
+    transformed = weights * _tile(sums, outputs) ** 2 / FILTER_BYTES
     return _winograd_cycles(sums, target, lanes, outputs) + transformed * laid_out
 
 
@@ -92,8 +103,8 @@ def _direct_cycles(sums: TapSum, target: CpuTarget, lanes: int) -> float:
 def _winograd_cycles(sums: TapSum, target: CpuTarget, lanes: int, outputs: int) -> float:
     item = target.vector_bytes // lanes
     cuts = cut_tiles(sums, outputs, item=item)
-    rows, vectors = product_tile(sums, target, lanes, cuts.tiles)
-    area = (outputs + 2) ** 2
+    rows, vectors = product_tile(sums, target, lanes, cuts)
+    area = _tile(sums, outputs) ** 2
     depth = -(-sums.inputs // lanes) * lanes
     blocks = sums.groups * cuts.count
     tiles = -(-cuts.tiles // rows)
@@ -103,6 +114,11 @@ def _winograd_cycles(sums: TapSum, target: CpuTarget, lanes: int, outputs: int) 
     products = blocks * area * tiles * panels * each
     weights = sums.groups * area * depth * sums.outputs * item
     streamed = _weights_cycles(weights, cuts.count)
-    moved = blocks * cuts.tiles * TRANSFORM_CYCLES[outputs]
-    moved *= depth / lanes + panels * vectors
-    return max(products, streamed) + moved
+    moved = blocks * cuts.tiles * TRANSFORM_CYCLES[_tile(sums, outputs)]
+    taken = max(products, streamed) + moved * panels * vectors
+    return taken * idle(blocks * panels) + moved * depth / lanes
+
+
+def _tile(sums: TapSum, outputs: int) -> int:
+    """Give the pixels of a tile each way."""
+    return outputs + len(sums.down) - 1

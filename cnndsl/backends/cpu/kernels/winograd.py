@@ -1,9 +1,9 @@
-"""Winograd's convolution of 3x3 filters at every pixel: F(4x4, 3x3) and F(2x2, 3x3).
+"""Winograd's convolution at every pixel: F(4x4, 3x3), F(2x2, 3x3) and F(2x2, 5x5).
 
 Tiles of the image overlap by two pixels. Each is transformed, channels in the lanes; for each
 element of a transformed tile the tiles and filters make a matrix product; the products are
 transformed back and turned so that pixels fill the lanes. F(4x4) takes 36 multiplications for 16
-outputs instead of 144, F(2x2) 16 for 4 instead of 36.
+outputs instead of 144, F(2x2) 16 for 4 instead of 36, and 36 for 4 instead of 100 with 5x5 taps.
 
 Accuracy: rounding errors of the transforms are amplified by the norms of their matrices. Measured
 against double precision the largest error of a layer is some 3e-6 (F(4x4)) or 5e-7 (F(2x2)) of its
@@ -42,9 +42,9 @@ class Winograd:
         """Make tiles of `outputs` x `outputs` results."""
         self.k, self.sums = k, sums
         self.kind, self.lanes = element(k.results[0]), k.lanes(k.results[0])
-        self.form = minimal(outputs, 3)
+        self.form = minimal(outputs, len(sums.down))
         self.cuts = cut_tiles(sums, outputs, item=self.kind.nbytes)
-        self.rows, self.vectors = product_tile(sums, k.target, self.lanes, self.cuts.tiles)
+        self.rows, self.vectors = product_tile(sums, k.target, self.lanes, self.cuts)
         self.filters = self.vectors * self.lanes
         """Filters of a panel."""
         self.panels = ceil_div(sums.outputs, self.filters)

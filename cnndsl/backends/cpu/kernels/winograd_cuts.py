@@ -55,7 +55,7 @@ class Cuts:
 def cut_tiles(sums: TapSum, outputs: int, *, item: int) -> Cuts:
     """Choose blocks: whole rows of tiles if they are few, several rows or images if very few."""
     grid = ceil_div(sums.places[0], outputs), ceil_div(sums.places[1], outputs)
-    area = (outputs + 2) ** 2
+    area = (outputs + len(sums.down) - 1) ** 2
     most = max(LEAST_TILES, min(MOST_TILES, NEAR_BYTES // (area * sums.inputs * item)))
     across = ceil_div(grid[1], ceil_div(grid[1], most))
     down = min(
@@ -75,26 +75,40 @@ def cut_tiles(sums: TapSum, outputs: int, *, item: int) -> Cuts:
     return Cuts(outputs, grid, block, blocks, (sums.images, *grid))
 
 
-def fits_winograd(sums: TapSum) -> bool:
-    """Tell whether a sum over taps is a 3x3 filter at every pixel."""
+def fits_winograd(sums: TapSum, taps: int = 3) -> bool:
+    """Tell whether a sum over taps is a filter of so many taps each way at every pixel."""
     if sums.strides != (1, 1) or any(lattice.step != 1 for lattice in sums.lattices):
         return False
-    for taps in (sums.down, sums.across):
-        distances = [distance for distance, _ in taps]
-        if len(distances) != 3 or [d - distances[0] for d in distances] != [0, 1, 2]:
+    for axis in (sums.down, sums.across):
+        distances = [distance for distance, _ in axis]
+        if [d - distances[0] for d in distances] != list(range(taps)):
             return False
     return True
 
 
-def product_tile(sums: TapSum, target: CpuTarget, lanes: int, tiles: int) -> tuple[int, int]:
+def idle(units: int) -> float:
+    """Give how much longer units take than they would if all threads were busy to the end.
+
+    Which algorithm computes something must not depend on how many threads there are, so that is
+    told for two.
+
+    >>> idle(1), idle(2), idle(3), idle(64)
+    (2.0, 1.0, 1.3333333333333333, 1.0)
+    """
+    return ceil_div(units, 2) * 2 / units
+
+
+def product_tile(sums: TapSum, target: CpuTarget, lanes: int, cuts: Cuts) -> tuple[int, int]:
     """Give the register tile that wastes least: image tiles times vectors of filters."""
+    tiles, blocks = cuts.tiles, sums.groups * cuts.count
     best, least = (1, 1), float("inf")
     for vectors in range(1, min(4, ceil_div(sums.outputs, lanes)) + 1):
         for rows in range(1, tiles + 1):
             if not tile_fits(target, rows, vectors):
                 break
-            count = ceil_div(tiles, rows) * ceil_div(sums.outputs, vectors * lanes)
-            found = count * (tile_cycles(rows, vectors) + 1.0)
+            panels = ceil_div(sums.outputs, vectors * lanes)
+            count = ceil_div(tiles, rows) * panels
+            found = count * (tile_cycles(rows, vectors) + 1.0) * idle(blocks * panels)
             if found < least:
                 best, least = (rows, vectors), found
     return best
