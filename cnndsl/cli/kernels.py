@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cnndsl.backends.base import Precision
     from cnndsl.plan.plan import Plan, Step
 
-COMMENT = {"ir": "//", "llvm": ";", "asm": "#"}
+COMMENT = {"ir": "//", "llvm": ";", "asm": "#", "cuda": "//"}
 """What a comment begins with in each kind of text."""
 
 
@@ -30,7 +30,8 @@ COMMENT = {"ir": "//", "llvm": ";", "asm": "#"}
     type=click.Choice(list(COMMENT)),
     default="llvm",
     show_default=True,
-    help="The node of the graph, LLVM's text, or the processor's assembly.",
+    help="The node of the graph; LLVM's text or assembly of the cpu; CUDA C++ of cuda and "
+    "cuda-emulated.",
 )
 @json_option
 def kernels(

@@ -271,7 +271,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "kernels": record(
         name=STRING,
         layer=STRING,
-        emit={"enum": ["ir", "llvm", "asm"]},
+        emit={"enum": ["ir", "llvm", "asm", "cuda"]},
         kernels=array(record(node=STRING, op=STRING, algorithm=STRING, text=STRING)),
     ),
     "verify": record(

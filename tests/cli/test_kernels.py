@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cnndsl.backends import load
+from tests.backends.cuda.emulation import needs_emulator
 from tests.cli.runner import run, run_json
 
 needs_cpu = pytest.mark.skipif(
@@ -55,3 +56,13 @@ def test_unknown_layers_are_answered_with_what_was_meant() -> None:
     result = run("kernels", "lenet", "tanh9")
     assert result.code == 2
     assert "no step computes 'tanh9' after all passes; did you mean" in result.err
+
+
+@needs_emulator
+def test_the_cuda_text_of_a_layer() -> None:
+    words = ("kernels", "lenet", "C1", "--batch", "2", "--device", "cuda-emulated")
+    (kernel,) = run_json(*words, "--emit", "cuda")["kernels"]
+    assert kernel["text"].startswith("// grid ")
+    assert 'extern "C" __global__ void' in kernel["text"]
+    assert kernel["algorithm"].startswith("plain ")
+    assert "no code" in run(*words, "--emit", "llvm").out

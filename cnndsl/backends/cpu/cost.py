@@ -10,17 +10,17 @@ FLOPS_PER_NS = 60.0
 """What one thread computes."""
 BYTES_PER_NS = 12.0
 """What one thread moves, between the cache and memory."""
-NS_PER_THREAD = 8_000.0
-"""Work that is worth one more thread: several times what a fence takes."""
+NS_PER_THREAD = 3_000.0
+"""Work that is worth one more thread: several times what opening a phase to others takes."""
 
 NS_AT_ONCE = 2_000.0
 """Work that is taken at once, if units are smaller: many times what taking it costs."""
 MOST_TAKEN = 32
 """How often a thread takes work of a phase, at most, if nobody helps it."""
 
-LEAST_PROGRAM = 10
+LEAST_PROGRAM = 27
 """Times the work that is worth a thread: what a program must have that is worth any. Workers that
-sleep take far longer to wake than a fence takes, and a run of such a program then waits for them.
+sleep take far longer to wake than a phase takes to be opened, and help with the end of it alone.
 """
 
 

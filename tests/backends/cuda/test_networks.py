@@ -29,11 +29,11 @@ pytestmark = needs_emulator
 EPSILON = 2.0**-24
 """Half a unit in the last place of 1, in single precision."""
 STEPS = 10
-BOUND = 2e-5
-"""Largest difference between two backends after ten steps, relative to each array's largest.
+BOUND = 2e-6
+"""Largest difference between two backends in ten steps, relative to each array's largest.
 
-Ten steps of plain descent at a rate of 0.1 make of one rounding less than a hundred; an error of a
-kernel makes more than this in one step.
+It was 1e-7 for LeNet and 5.4e-7 for the residual blocks; an error of a kernel makes more than the
+bound in one step.
 """
 
 
@@ -99,8 +99,11 @@ def test_inference_is_that_of_the_reference_in_every_order_of_threads(name: str)
 
 @pytest.mark.jit
 @pytest.mark.skipif(no_jit() is not None, reason=str(no_jit()))
-def test_ten_training_steps_of_lenet_are_those_of_the_cpu() -> None:
-    graph = training_graph("lenet", batch=8)
+@pytest.mark.parametrize(
+    ("name", "batch"), [("lenet", 8), ("residual", 4), ("inception", 4), ("separable", 4)]
+)
+def test_ten_training_steps_are_those_of_the_cpu(name: str, batch: int) -> None:
+    graph = training_graph(name, batch=batch)
     plan = make_plan(graph, alignment=256)
     ours = train(backend(driver()).compile(plan), graph, STEPS)
     theirs = train(CpuBackend(threads=2).compile(plan), graph, STEPS)

@@ -14,7 +14,7 @@ from time import perf_counter
 
 from cnndsl.backends.cuda import kernels as kernels
 from cnndsl.backends.cuda.kernel import REGISTERS, Launch
-from cnndsl.backends.cuda.nvrtc import Usage, compile_module, module_text, unavailable
+from cnndsl.backends.cuda.nvrtc import Usage, compile_module, module_text, unavailable, version
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.backends.cuda.program import launches_of, write_kernels
 from cnndsl.compiler import CompileOptions, optimize
@@ -62,6 +62,7 @@ class Report:
 
 def compiled(found: Sequence[Launch], arch: str) -> Iterator[Report]:
     """Compile functions for an architecture on two threads."""
+    version()  # The first use loads the library, which two threads must not do at once.
     parts = [found[i : i + TOGETHER] for i in range(0, len(found), TOGETHER)]
     with ThreadPoolExecutor(2) as pool:
         for part, cubin in zip(

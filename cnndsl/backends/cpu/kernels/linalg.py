@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from cnndsl.backends.cpu.kernel import KernelBuilder
+from cnndsl.backends.cpu.kernels.dense_packed import PackedDense, fits_packed
 from cnndsl.backends.cpu.kernels.epilogue import Epilogue
 from cnndsl.backends.cpu.kernels.gemm import Matrix, Product, write_dots, write_outer
 from cnndsl.backends.cpu.kernels.maps import write_fill
@@ -21,9 +22,16 @@ def dense_cpu(k: KernelBuilder, node: Node[DenseAttrs]) -> None:
     if not k.results[0].size:
         return
     epilogue = Epilogue.of(k, has_bias=node.attrs.has_bias, program=node.attrs.epilogue)
+    product = Product(count, columns, depth, 1, x)
+    if fits_packed(k, product):
+        packed = PackedDense(k, product, epilogue.apply)
+        packed.write()
+        k.uses(str(packed))
+        return
+    k.uses("dots")
     write_dots(
         k,
-        Product(count, columns, depth, 1, x),
+        product,
         Matrix(lambda f: f.operand(0), depth, 1, 0),
         Matrix(lambda f: f.operand(1), depth, 1, 0),
         Matrix(lambda f: f.result(), columns, 1, 0),

@@ -110,7 +110,7 @@ def plain(
         grid=grid,
         block=tile.parts,
         shared_bytes=PLAIN_DEPTH * (a_row + b_row) * SIZES[kind],
-        registers=tile.registers,
+        registers=tile.registers(store),
         reads=reads,
         writes=[write],
         fetch_a=typed(fetch_a, kind, index),

@@ -120,7 +120,7 @@ def tensor(
         grid=grid,
         block=block,
         shared_bytes=4 * ROW * (tile.m + tile.n),
-        registers=tile.registers,
+        registers=tile.registers(store),
         reads=reads,
         writes=[write],
         fetch_a=typed(fetch_a, kind, index),

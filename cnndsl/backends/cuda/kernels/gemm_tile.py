@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from cnndsl.backends.cuda.kernel import ceil_div
 
 MULTIPROCESSORS = 132
+LONG = 12
+"""Statements from which on a store is long, as one with a sigmoid in its epilogue is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,10 @@ class Tile:
         """How many threads or warps share a tile."""
         return self.m // self.rows * (self.n // self.columns)
 
-    @property
-    def registers(self) -> int:
-        """How many a thread may have: what is summed, what is fetched, and where from."""
-        return 255 if self.m * self.n > 64 * 128 else 128
+    def registers(self, store: str) -> int:
+        """How many a thread may have: for sums, for what is fetched, and for a long `store`."""
+        large = self.m * self.n > 64 * 128
+        return 255 if large or store.count("\n") >= LONG else 128
 
     def count(self, m: int, n: int) -> int:
         """Tell how many cover a result."""
