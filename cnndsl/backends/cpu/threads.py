@@ -95,11 +95,20 @@ class Crew:
             self._busy.release()
 
     def _start(self, workers: int) -> None:
-        """See to it that there are so many workers."""
+        """See to it that there are so many workers.
+
+        Those of a crew that takes all processors get one each. Fewer are left to the system: crews
+        of several processes would settle on the same ones, and leave the others idle.
+        """
+        settled = workers + 1 >= usable_processors()
         while len(self._workers) < workers:
             index = len(self._workers) + 1
             thread = threading.Thread(
-                target=self._work, args=(index,), name=f"cnndsl-{index}", daemon=True
+                target=self._work,
+                args=(index,),
+                kwargs={"settled": settled},
+                name=f"cnndsl-{index}",
+                daemon=True,
             )
             self._workers.append(thread)
             thread.start()
@@ -127,9 +136,10 @@ class Crew:
                     os.sched_setaffinity(0, {able[index]})
                     self._taken.add(able[index])
 
-    def _work(self, index: int) -> None:
+    def _work(self, index: int, *, settled: bool) -> None:
         """Serve jobs; sleep when none come."""
-        self._settle(index)
+        if settled:
+            self._settle(index)
         while not self._job[code.STOP]:
             seen = self._job[code.NUMBER]
             self._serve(self._place, index)

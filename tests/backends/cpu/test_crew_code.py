@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -101,3 +102,19 @@ def test_no_more_threads_than_a_job_allows_take_part(crew: Crew) -> None:
     for _ in range(20):
         small.run(crew, threads=2)
     assert seen <= {0, 1}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are pinned on Linux")
+@pytest.mark.parametrize(("processors", "own"), [(2, True), (3, False), (64, False)])
+def test_workers_have_a_processor_of_their_own_where_the_crew_takes_all(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch, processors: int, own: bool
+) -> None:
+    """Fewer would be the same ones in every process, whatever else is idle."""
+    able, before = os.sched_getaffinity(0), set(threading.enumerate())
+    monkeypatch.setattr("cnndsl.backends.cpu.threads.usable_processors", lambda: processors)
+    Table([(64, 2, 1)], lambda row, first, stop, thread: time.sleep(1e-4)).run(crew, threads=2)
+    (worker,) = set(threading.enumerate()) - before
+    assert worker.native_id is not None
+    found = os.sched_getaffinity(worker.native_id)
+    assert found == ({sorted(able)[1]} if own and len(able) > 1 else able)
+    assert os.sched_getaffinity(0) == able
