@@ -64,6 +64,5 @@ NETS: dict[str, Net] = {
     "inception_v3": Net(
         *("Inception-v3", zoo("inception_v3"), (1,), (4,)), {"infer 1": 1.0, "train 4": 1.0}
     ),
-    "mobilenet_v2": Net(*("MobileNet-v2", zoo("mobilenet_v2"), (1,), (8,))),
     "squeezenet": Net(*("SqueezeNet", zoo("squeezenet"), (1,), (8,))),
 }

