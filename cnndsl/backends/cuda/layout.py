@@ -96,12 +96,12 @@ def coordinates(shape: Shape, number: str) -> list[str]:
 
 def to_device(array: Array) -> Array:
     """Give an array of the host as its elements lie on the device."""
-    return np.ascontiguousarray(array.transpose(axes_in_memory(array.ndim)))
+    return np.asarray(array.transpose(axes_in_memory(array.ndim)), order="C")
 
 
 def from_device(array: Array) -> Array:
     """Give an array of the host from one whose axes are those of the device's memory."""
-    return np.ascontiguousarray(array.transpose(np.argsort(axes_in_memory(array.ndim))))
+    return np.asarray(array.transpose(np.argsort(axes_in_memory(array.ndim))), order="C")
 
 
 def is_turned(shape: Shape) -> bool:

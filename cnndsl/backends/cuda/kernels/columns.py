@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnndsl.backends.cuda.kernel import SIZES, KernelBuilder, Pointer, ceil_div
+from cnndsl.backends.cuda.kernels.rows import launch_rows
 from cnndsl.backends.cuda.text import index_type, render
 
 BLOCK = 256
@@ -20,6 +21,8 @@ MULTIPROCESSORS = 132
 LEAST = 64
 """The fewest elements of a column that a slice has."""
 MOST_SLICES = 256
+FEW = 8
+"""Slices that one thread joins."""
 
 _COLUMNS = """
 const $I group = ($I)blockIdx.x % $GROUPS, slice = ($I)blockIdx.x / $GROUPS;
@@ -84,6 +87,11 @@ class Columns:
         return max(1, ceil_div(self.height, self.length))
 
     @property
+    def join_lanes(self) -> int:
+        """Threads that join the slices of a column."""
+        return 1 if self.slices <= FEW else 32
+
+    @property
     def last(self) -> int:
         """Elements of the last slice."""
         return self.height - (self.slices - 1) * self.length
@@ -140,7 +148,7 @@ class Columns:
             end=_fill(end, known),
             keep="\n".join(keep),
             join=_fill(join, known),
-            store=store,
+            store=_fill(store, known),
             **known,
         )
         k.launch(
@@ -153,6 +161,63 @@ class Columns:
             writes=writes,
             body=body.strip("\n"),
         )
+
+
+_JOIN = """
+$T total = 0;
+for ($I s = lane; s < $SLICES; s += $LANES) total += part[s * $WIDTH + row];
+total = over_lanes<Sum, $LANES>(total, reinterpret_cast<$T*>(shared_memory));
+if (lane == 0) y[$to] = $finish;
+"""
+
+
+def total_columns(
+    k: KernelBuilder,
+    columns: Columns,
+    kind: str,
+    *,
+    step: str,
+    finish: str = "total",
+    to: str = "row",
+    reads: Sequence[tuple[str, Pointer]],
+) -> None:
+    """Store `finish` of each column's sum, `total`, at `to` of column `row` in the first result.
+
+    `step` adds to `total[v]` what element `j` of column `column + v` gives.
+    """
+    y, totals = k.result(), {"total": "0"}
+    if columns.slices == 1:
+        store = f"const $I row = c;\ny[{to}] = {finish};"
+        writes = [("y", y)]
+        columns.launch(k, "", kind, totals, step=step, store=store, reads=reads, writes=writes)
+        return
+    part = k.scratch(columns.width * columns.slices, kind)
+    columns.launch(
+        k,
+        "slices",
+        kind,
+        totals,
+        step=step,
+        store="part[at] = total;",
+        reads=reads,
+        writes=[("part", part)],
+    )
+    launch_rows(
+        k,
+        "join",
+        _JOIN,
+        count=columns.width,
+        lanes=columns.join_lanes,
+        room=kind,
+        reads=[("part", part)],
+        writes=[("y", y)],
+        largest=columns.width * columns.slices,
+        T=kind,
+        WIDTH=columns.width,
+        SLICES=columns.slices,
+        to=to,
+        finish=finish,
+    )
 
 
 def _sums(kind: str, totals: Mapping[str, str]) -> str:

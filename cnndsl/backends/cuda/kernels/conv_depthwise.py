@@ -7,7 +7,7 @@ thread computes as many as one access holds.
 from __future__ import annotations
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element, vector_of
-from cnndsl.backends.cuda.kernels.columns import Columns
+from cnndsl.backends.cuda.kernels.columns import Columns, total_columns
 from cnndsl.backends.cuda.kernels.conv_window import Window
 from cnndsl.backends.cuda.kernels.maps import each
 
@@ -135,13 +135,6 @@ if ($inside) {
 }
 """
 
-_JOIN = """
-const $I o = i / $TAPS, tap = i % $TAPS;
-$T total = 0;
-for (int s = 0; s < $SLICES; ++s) total += part[($I)s * $SIZE + tap * $FILTERS + o];
-y[i] = total;
-"""
-
 
 def depthwise_grad_weight(k: KernelBuilder, w: Window) -> None:
     """Sum, for each tap of each filter, over all images and places; filters stand side by side."""
@@ -158,28 +151,11 @@ def depthwise_grad_weight(k: KernelBuilder, w: Window) -> None:
         ("EACH", w.filters),
     ):
         step = step.replace(f"${name}", str(value))
-    part = k.scratch(columns.width * columns.slices, kind)
-    columns.launch(
+    total_columns(
         k,
-        "slices",
+        columns,
         kind,
-        {"total": "0"},
         step=step,
-        store="part[at] = total;",
+        to=f"row % {w.all_filters} * {w.taps} + row / {w.all_filters}",
         reads=[("x", x), ("grad", grad)],
-        writes=[("part", part)],
-    )
-    each(
-        k,
-        "join",
-        columns.width,
-        _JOIN,
-        reads=[("part", part)],
-        writes=[("y", k.result())],
-        largest=columns.width * columns.slices,
-        T=kind,
-        TAPS=w.taps,
-        FILTERS=w.all_filters,
-        SLICES=columns.slices,
-        SIZE=columns.width,
     )

@@ -116,7 +116,7 @@ def plain(
         grid=grid,
         block=tile.parts,
         shared_bytes=PLAIN_DEPTH * (a_row + b_row) * SIZES[kind],
-        registers=tile.registers(store),
+        registers=tile.registers(store, product.a, product.b),
         reads=reads,
         writes=[("y", write)],
         fetch_a=typed(fetch_a, known),

@@ -67,9 +67,14 @@ class Tile:
         """How many threads or warps share a tile."""
         return self.m // self.rows * (self.n // self.columns)
 
-    def registers(self, store: Store) -> int:
-        """How many a thread may have: for sums, for what is fetched, and for a long `store`."""
-        return 255 if self.m * self.n > 64 * 128 or store.is_long else 128
+    def registers(self, store: Store, *fetches: Fetch) -> int:
+        """How many a thread may have: for sums, for what is fetched, and for a long `store`.
+
+        Of `fetches`, which a thread makes element by element, windows keep a place for each.
+        """
+        if self.m * self.n > 64 * 128 or store.is_long:
+            return 255
+        return 168 if any("\n" in fetch.text for fetch in fetches) else 128
 
     def count(self, m: int, n: int) -> int:
         """Tell how many cover a result."""

@@ -1,8 +1,9 @@
 """Batch normalisation: statistics by slices of a channel, joined, then one pass to apply them.
 
 Each thread sums the distances of its elements from the first of them, which loses nothing where a
-mean is large; what threads and slices found is joined by the formula of Chan, Golub and LeVeque
-(1979), which cancels nothing. So x is read once for its statistics and once to be normalised.
+mean is large; threads, and then slices, are joined by their means and by the squares of how far
+these lie apart, which cancels nothing (Chan, Golub and LeVeque 1979). So x is read once for its
+statistics and once to be normalised.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element, vector_of
 from cnndsl.backends.cuda.kernels.columns import Columns
 from cnndsl.backends.cuda.kernels.maps import each
-from cnndsl.backends.cuda.kernels.rows import Rows, rows_over
+from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, rows_over
 from cnndsl.backends.cuda.layout import strides_of
 from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
@@ -138,29 +139,32 @@ if (mine)
     }
 """
 _TOGETHER = """
-$T mean = mean_of(0), apart = apart_of(0), count = $T((stop - begin + $DOWN - 1) / $DOWN);
-for (int d = 1; d < $DOWN && begin + d < stop; ++d) {
-    const $T more = $T((stop - begin - d + $DOWN - 1) / $DOWN);
-    const $T gap = mean_of(d) - mean, all = count + more;
-    mean += gap * (more / all);
-    apart += apart_of(d) + gap * gap * (count * more / all);
-    count = all;
+$T mean = 0, apart = 0;
+for (int d = 0; d < $DOWN; ++d)
+    mean += mean_of(d) * $T((stop - begin - d + $DOWN - 1) / $DOWN);
+mean /= $T(stop - begin);
+for (int d = 0; d < $DOWN; ++d) {
+    const $T gap = mean_of(d) - mean;
+    apart += apart_of(d) + gap * gap * $T((stop - begin - d + $DOWN - 1) / $DOWN);
 }
 """
 
 _JOIN = """
-$T mean = means[i], apart = squares[i], count = $FIRST;
-for (int s = 1; s < $SLICES; ++s) {
-    const $T more = s == $SLICES - 1 ? $LAST : $FIRST;
-    const $T d = means[s * $CHANNELS + i] - mean, all = count + more;
-    mean += d * (more / all);
-    apart += squares[s * $CHANNELS + i] + d * d * (count * more / all);
-    count = all;
+$T* room = reinterpret_cast<$T*>(shared_memory);
+$T sum = 0, apart = 0;
+for ($I s = lane; s < $SLICES; s += $LANES)
+    sum += means[s * $CHANNELS + row] * (s == $SLICES - 1 ? $LAST : $FIRST);
+const $T mean = over_lanes<Sum, $LANES>(sum, room) / $COUNT;
+for ($I s = lane; s < $SLICES; s += $LANES) {
+    const $T gap = means[s * $CHANNELS + row] - mean;
+    apart += squares[s * $CHANNELS + row] + gap * gap * (s == $SLICES - 1 ? $LAST : $FIRST);
 }
-const $T variance = larger(apart, $T(0)) / $COUNT;
-mean_of[i] = mean;
-variance_of[i] = variance;
-rates[i] = scale[i] / sqrt_of(variance + $EPS);
+const $T variance = larger(over_lanes<Sum, $LANES>(apart, room), $T(0)) / $COUNT;
+if (lane == 0) {
+    mean_of[row] = mean;
+    variance_of[row] = variance;
+    rates[row] = scale[row] / sqrt_of(variance + $EPS);
+}
 """
 
 
@@ -186,11 +190,13 @@ def batch_norm_train_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
         reads=[("x", k.operand(0))],
         writes=[("means", means), ("squares", squares)],
     )
-    each(
+    launch_rows(
         k,
         "join",
-        count,
         _JOIN,
+        count=count,
+        lanes=columns.join_lanes,
+        room=kind,
         reads=[("means", means), ("squares", squares), ("scale", k.operand(1))],
         writes=[("mean_of", k.result(1)), ("variance_of", k.result(2)), ("rates", rates)],
         T=kind,
@@ -219,17 +225,22 @@ for (int v = 0; v < $VECTOR; ++v) {
 """
 
 _JOIN_SUMS = """
+$T* room = reinterpret_cast<$T*>(shared_memory);
 $T total = 0, along = 0;
-for (int s = 0; s < $SLICES; ++s) {
-    total += totals[s * $CHANNELS + i];
-    along += products[s * $CHANNELS + i];
+for ($I s = lane; s < $SLICES; s += $LANES) {
+    total += totals[s * $CHANNELS + row];
+    along += products[s * $CHANNELS + row];
 }
-const $T rate = $T(1) / sqrt_of(variance[i] + $EPS);
-d_shift[i] = total;
-d_scale[i] = along * rate;
-slopes[i] = along * rate * rate / $COUNT;
-levels[i] = total / $COUNT;
-rates[i] = scale[i] * rate;
+total = over_lanes<Sum, $LANES>(total, room);
+along = over_lanes<Sum, $LANES>(along, room);
+if (lane == 0) {
+    const $T rate = $T(1) / sqrt_of(variance[row] + $EPS);
+    d_shift[row] = total;
+    d_scale[row] = along * rate;
+    slopes[row] = along * rate * rate / $COUNT;
+    levels[row] = total / $COUNT;
+    rates[row] = scale[row] * rate;
+}
 """
 
 _SPREAD = """
@@ -269,11 +280,13 @@ def batch_norm_grad_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
         reads=[("grad", grad), ("x", images), ("mean", k.operand(3))],
         writes=[("totals", totals), ("products", products)],
     )
-    each(
+    launch_rows(
         k,
         "join",
-        count,
         _JOIN_SUMS,
+        count=count,
+        lanes=columns.join_lanes,
+        room=kind,
         reads=[
             ("totals", totals),
             ("products", products),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element
+from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element, vector_of
+from cnndsl.backends.cuda.kernels.columns import Columns, total_columns
 from cnndsl.backends.cuda.kernels.rows import (
     Rows,
     kept_axes,
@@ -39,6 +40,9 @@ def _rows(x: TensorType, attrs: ReduceAttrs, *, ordered: bool = False) -> Rows:
 def _reduce(k: KernelBuilder, attrs: ReduceAttrs, how: str, finish: str, none: str) -> None:
     kind = element(k.operands[0])
     rows = _rows(k.operands[0], attrs)
+    if how == "Sum" and rows.are_columns:
+        _sum_columns(k, rows, finish)
+        return
     total_rows(
         k,
         rows,
@@ -49,6 +53,24 @@ def _reduce(k: KernelBuilder, attrs: ReduceAttrs, how: str, finish: str, none: s
         reads=[("x", k.operand(0))],
         none=none,
     )
+
+
+_ADD = """
+const auto pack = take<$VECTOR>(x + j * $WIDTH + column);
+#pragma unroll
+for (int v = 0; v < $VECTOR; ++v) total[v] += $T(pack.at[v]);
+"""
+
+
+def _sum_columns(k: KernelBuilder, rows: Rows, finish: str) -> None:
+    """Sum numbers that lie side by side, each over elements that lie far apart."""
+    x, kind = k.operand(0), element(k.operands[0])
+    vector = vector_of(x) if k.operands[0].dtype.is_float else 1
+    while rows.count % vector:
+        vector //= 2
+    columns = Columns(rows.count, rows.width, vector)
+    step = _ADD.replace("$WIDTH", str(rows.count))
+    total_columns(k, columns, kind, step=step, finish=finish, reads=[("x", x)])
 
 
 @kernels.rule(reduce_sum)

@@ -60,6 +60,12 @@ class Rows:
             return 1
         return WARP if self.width <= 512 else BLOCK
 
+    @property
+    def are_columns(self) -> bool:
+        """Whether rows lie side by side, and each step along one passes over all of them."""
+        inner = self.inner.collapsed
+        return self.count > 1 and self.outer.is_contiguous and inner.strides == (self.count,)
+
     def at(self, row: str, j: str) -> str:
         """Write the offset of element `j` of a row."""
         return (
