@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -28,6 +29,7 @@ from cnndsl.backends.cuda.kernels import (
     softmax,
 )
 from cnndsl.backends.cuda.kernels.conv_window import Window
+from cnndsl.backends.cuda.kernels.elementwise import Epilogue
 from cnndsl.ir.op import OPS
 from cnndsl.ir.types import DType
 from cnndsl.ops.rules import samples
@@ -179,9 +181,9 @@ def test_a_bound_left_out_of_a_fetch_is_found(monkeypatch: pytest.MonkeyPatch) -
 def test_a_bias_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = conv.ending
 
-    def forgetful(*given: object) -> conv.Ending:
+    def forgetful(*given: object) -> Epilogue:
         end = right(*given)  # type: ignore[arg-type]
-        return conv.Ending(end.text.replace("value += bias", "0 * bias"), end.found, end.others)
+        return replace(end, work=end.work.replace("value += bias", "0 * bias"))
 
     monkeypatch.setattr(conv, "ending", forgetful)
     assert_found("conv2d", ANY)

@@ -7,7 +7,7 @@ them, and each thread sums its own (`conv_depthwise`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer
 from cnndsl.backends.cuda.kernels.conv_depthwise import (
@@ -16,7 +16,7 @@ from cnndsl.backends.cuda.kernels.conv_depthwise import (
     depthwise_grad_weight,
 )
 from cnndsl.backends.cuda.kernels.conv_window import Window
-from cnndsl.backends.cuda.kernels.elementwise import epilogue
+from cnndsl.backends.cuda.kernels.elementwise import Epilogue, epilogue
 from cnndsl.backends.cuda.kernels.gemm import Product, write_product
 from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Store
 from cnndsl.backends.cuda.table import kernels
@@ -30,31 +30,22 @@ from cnndsl.ops.conv import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What is done to each sum of a convolution on its way to memory."""
-
-    text: str
-    """Statements for `value`, the sum of filter `o` at place `p`, element `i` of the result."""
-    found: str
-    """Expression of what is stored."""
-    others: list[tuple[str, Pointer]]
-    """Arrays that they read."""
-
-
-def ending(k: KernelBuilder, attrs: Conv2dAttrs, places: int) -> Ending:
-    """Write bias and epilogue of `conv2d`."""
+def ending(k: KernelBuilder, attrs: Conv2dAttrs, places: int) -> Epilogue:
+    """Write bias and epilogue of the sum of filter `o` at place `p`."""
     biased = attrs.has_bias
-    extras = k.operands[2 + biased :]
-    others = [("bias", k.operand(2))] if biased else []
-    others += [(f"e{i}", k.operand(2 + biased + i)) for i in range(len(extras))]
-    work, found = epilogue(attrs.epilogue, k.results[0], extras, "value", "i")
-    lines = []
-    if biased:
-        own = k.operands[2].rank > 1
-        lines.append(f"value += bias[{f'o * {places} + p' if own else 'o'}];")
-    lines += [work] if work else []
-    return Ending("\n".join(lines), found, others)
+    end = epilogue(attrs.epilogue, k.results[0], k.operands[2 + biased :])
+    if not biased:
+        return end
+    own = k.operands[2].rank > 1
+    line = f"value += bias[{f'o * {places} + p' if own else 'o'}];"
+    return replace(end, work=f"{line}\n{end.work}" if end.work else line)
+
+
+def others(k: KernelBuilder, attrs: Conv2dAttrs) -> list[tuple[str, Pointer]]:
+    """Give the arrays that bias and epilogue read."""
+    first = 2 + attrs.has_bias
+    found = [("bias", k.operand(2))] if attrs.has_bias else []
+    return found + [(f"e{i}", k.operand(first + i)) for i in range(len(k.operands) - first)]
 
 
 @kernels.rule(conv2d)
@@ -63,7 +54,7 @@ def conv2d_cuda(k: KernelBuilder, node: Node[Conv2dAttrs]) -> None:
     w = Window.of(node.attrs, k.operands[0].shape, k.operands[1].shape, k.results[0].shape)
     end = ending(k, node.attrs, w.places)
     if w.is_depthwise:
-        depthwise(k, w, end.text, end.found, end.others)
+        depthwise(k, w, end, others(k, node.attrs))
         return
     of_sum = f"const $I o = g * {w.filters} + n, p = m % {w.places};"
     write_product(
@@ -77,12 +68,11 @@ def conv2d_cuda(k: KernelBuilder, node: Node[Conv2dAttrs]) -> None:
             b=Fetch("weight", f"offset = {w.filter_row('f')} + k;", along_k=True, run=w.depth),
             store=Store(
                 place=f"const $I i = m * {w.all_filters} + g * {w.filters} + n;",
-                work=f"{of_sum}\n{end.text}" if end.text else "",
-                found=end.found,
+                ending=replace(end, work=f"{of_sum}\n{end.work}") if end.work else end,
                 run=w.filters,
             ),
             factors=[("x", k.operand(0)), ("weight", k.operand(1))],
-            others=end.others,
+            others=others(k, node.attrs),
         ),
     )
 

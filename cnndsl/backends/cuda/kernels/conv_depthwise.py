@@ -9,6 +9,7 @@ from __future__ import annotations
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element, vector_of
 from cnndsl.backends.cuda.kernels.columns import Columns, total_columns
 from cnndsl.backends.cuda.kernels.conv_window import Window
+from cnndsl.backends.cuda.kernels.elementwise import Epilogue
 from cnndsl.backends.cuda.kernels.maps import each
 
 _FORWARD = """
@@ -25,6 +26,7 @@ for (int tap = 0; tap < $TAPS; ++tap) {
             sums[j] += $T(pixels.at[j]) * $T(weight[(o0 + j) * $TAPS + tap]);
     }
 }
+$packs
 Pack<$S, $VECTOR> out;
 #pragma unroll
 for (int j = 0; j < $VECTOR; ++j) {
@@ -47,7 +49,7 @@ def _packed(w: Window, vector: int) -> int:
 
 
 def depthwise(
-    k: KernelBuilder, w: Window, ending: str, found: str, others: list[tuple[str, Pointer]]
+    k: KernelBuilder, w: Window, end: Epilogue, others: list[tuple[str, Pointer]]
 ) -> None:
     """Sum the taps of each result."""
     k.algorithm = "depthwise"
@@ -70,8 +72,9 @@ def depthwise(
         TAPS=w.taps,
         inside=w.inside,
         pixel=w.pixel("image"),
-        ending=ending,
-        found=found,
+        packs=end.fetch(vector, "first"),
+        ending=end.work,
+        found=end.found,
     )
 
 

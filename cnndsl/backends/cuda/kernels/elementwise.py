@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, element, vector_of
 from cnndsl.backends.cuda.kernels.maps import each
@@ -116,38 +117,68 @@ def fused_elementwise_cuda(k: KernelBuilder, node: Node[FusedElementwiseAttrs]) 
     _pointwise(k, node.attrs.program)
 
 
+_CAST = """
+const auto from = take<$VECTOR>(x + i * $VECTOR);
+Pack<$S, $VECTOR> out;
+#pragma unroll
+for (int j = 0; j < $VECTOR; ++j) out.at[j] = ($T)from.at[j];
+put<$VECTOR>(y + i * $VECTOR, out);
+"""
+
+
 @kernels.rule(cast)
 def cast_cuda(k: KernelBuilder, node: Node[CastAttrs]) -> None:
     """Convert as C++ does: floats to integers toward zero, to truth values by not being zero."""
+    x, y = k.operand(0), k.result()
+    vector = vector_of(x, y)
+    while k.results[0].size % vector:
+        vector //= 2
     each(
         k,
         "",
-        k.results[0].size,
-        "y[i] = ($T)x[i];",
-        reads=[("x", k.operand(0))],
-        writes=[("y", k.result())],
+        k.results[0].size // vector,
+        _CAST,
+        reads=[("x", x)],
+        writes=[("y", y)],
         T=element(k.results[0]),
+        S=y.kind,
+        VECTOR=vector,
     )
 
 
-def epilogue(
-    program: ScalarProgram | None,
-    result: TensorType,
-    extras: Sequence[TensorType],
-    value: str,
-    number: str,
-) -> tuple[str, str]:
-    """Write what is done to `value`, element `number` of a result, on its way to memory.
+@dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What is done to the elements of a result on their way to memory."""
 
-    The other operands are arrays `e0`, `e1`, ... of the types `extras`. Gives statements and the
-    expression of what is stored.
-    """
+    work: str
+    """Statements for `value`, element `i` of the result and number `j` of a thread's."""
+    found: str
+    """Expression of what is stored."""
+    packs: tuple[str, ...] = ()
+    """Arrays that lie as the result does; the statements know packs of them: `e0_pack.at[j]`."""
+
+    def fetch(self, vector: int, first: str) -> str:
+        """Write the fetch of the packs for `vector` elements from `first` on."""
+        return "\n".join(
+            f"const auto {name}_pack = take<{vector}>({name} + {first});" for name in self.packs
+        )
+
+
+def epilogue(
+    program: ScalarProgram | None, result: TensorType, extras: Sequence[TensorType]
+) -> Epilogue:
+    """Write a chain whose first input is `value`; the others are arrays `e0`, `e1`, ..."""
     if program is None:
-        return "", value
-    inputs = [value]
-    inputs += [load(f"e{i}", kind, result.shape, number) for i, kind in enumerate(extras)]
+        return Epilogue("", "value")
+    inputs, packs = ["value"], []
+    for index, kind in enumerate(extras):
+        if _walk(kind, result.shape).is_contiguous and kind.size > 1:
+            packs.append(f"e{index}")
+            inputs.append(f"e{index}_pack.at[j]")
+        else:
+            inputs.append(load(f"e{index}", kind, result.shape, "i"))
     names = [f"q{i}" for i in range(len(inputs))]
-    kind = element(result)
-    lets = "\n".join(f"const {kind} {n} = {x};" for n, x in zip(names, inputs, strict=True))
+    of = element(result)
+    lets = "\n".join(f"const {of} {n} = {x};" for n, x in zip(names, inputs, strict=True))
     work, found = write_program(program, result.dtype, names, prefix="u")
-    return f"{lets}\n{work}" if work else lets, found
+    return Epilogue(f"{lets}\n{work}" if work else lets, found, tuple(packs))

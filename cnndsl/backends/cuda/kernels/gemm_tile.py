@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.backends.cuda.kernel import ceil_div
+from cnndsl.backends.cuda.kernels.elementwise import Epilogue
 
 MULTIPROCESSORS = 132
+PLAIN_ENDING = Epilogue("", "value")
+"""The sum as it is."""
 LONG = 12
 """Statements from which on a store is long, as one with a sigmoid in its epilogue is."""
 
@@ -34,17 +37,15 @@ class Store:
 
     place: str
     """Statements that set `i`, where the element of row `m` and column `n` lies."""
-    work: str = ""
-    """Statements for the element at `i`, whose sum is `value`; they know `m` and `n`."""
-    found: str = "value"
-    """Expression of what is stored."""
+    ending: Epilogue = PLAIN_ENDING
+    """What is done to the element at `i`, whose sum is `value`; it knows `m` and `n` too."""
     run: int = 1
     """So many columns, from a multiple of it on, begin at a multiple of it."""
 
     @property
     def is_long(self) -> bool:
         """Whether it takes many registers."""
-        return self.work.count("\n") >= LONG
+        return self.ending.work.count("\n") >= LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +174,24 @@ def fetch_one(part: Part, *, start: str, bound: int, k: str, to: str) -> str:
 
 def store_many(store: Store, vector: int, value: str) -> str:
     """Write the store of `vector` sums, of row `m` and from column `n0` on; `value` is of `j`."""
-    work = [store.work] if store.work else []
+    end = store.ending
+    work = [end.work] if end.work else []
+    fetch = end.fetch(vector, "i" if vector == 1 else "first")
+    fetched = [fetch] if fetch else []
     if vector == 1:
-        start = ["const $I n = n0;", "const int j = 0;", store.place, f"$T value = {value};"]
-        return "\n".join([*start, *work, f"y[i] = {store.found};"])
+        start = ["const $I n = n0;", "const int j = 0;", store.place, *fetched]
+        return "\n".join([*start, f"$T value = {value};", *work, f"y[i] = {end.found};"])
     each = ["const $I i = first + j, n = n0 + j;", f"$T value = {value};", *work]
     lines = [
         "$I first;",
         "{",
         _indented(f"const $I n = n0;\n{store.place}\nfirst = i;"),
         "}",
+        *fetched,
         f"Pack<$S, {vector}> out;",
         "#pragma unroll",
         f"for (int j = 0; j < {vector}; ++j) {{",
-        _indented("\n".join([*each, f"out.at[j] = {store.found};"])),
+        _indented("\n".join([*each, f"out.at[j] = {end.found};"])),
         "}",
         f"put<{vector}>(y + first, out);",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from cnndsl.backends.cuda.kernel import KernelBuilder
 from cnndsl.backends.cuda.kernels.elementwise import epilogue
@@ -64,8 +65,10 @@ def dense_cuda(k: KernelBuilder, node: Node[DenseAttrs]) -> None:
     count, outputs = y.shape
     biased = node.attrs.has_bias
     extras = k.operands[2 + biased :]
-    work, found = epilogue(node.attrs.epilogue, y, extras, "value", "i")
-    lines = ["value += bias[n];"] if biased else []
+    end = epilogue(node.attrs.epilogue, y, extras)
+    if biased:
+        line = "value += bias[n];"
+        end = replace(end, work=f"{line}\n{end.work}" if end.work else line)
     others = [("bias", k.operand(2))] if biased else []
     others += [(f"e{i}", k.operand(2 + biased + i)) for i in range(len(extras))]
     write_product(
@@ -79,8 +82,7 @@ def dense_cuda(k: KernelBuilder, node: Node[DenseAttrs]) -> None:
             b=_fetch("weight", weight, turned=False),
             store=Store(
                 place=f"const $I i = m * {outputs} + n;",
-                work="\n".join([*lines, *([work] if work else [])]),
-                found=found,
+                ending=end,
                 run=outputs,
             ),
             factors=[("x", k.operand(0)), ("weight", k.operand(1))],

@@ -56,7 +56,8 @@ class Rows:
         """How many threads work on a row: enough to fill the device, few enough to be busy."""
         side_by_side = self.inner.collapsed.strides[-1:] in ((), (1,))
         many = self.count >= MULTIPROCESSORS * BLOCK
-        if self.width <= 8 or (many and not side_by_side):
+        neighbours = self.width <= 256 and self.outer.collapsed.strides[-1:] == (1,)
+        if self.width <= 8 or ((many or neighbours) and not side_by_side):
             return 1
         return WARP if self.width <= 512 else BLOCK
 
