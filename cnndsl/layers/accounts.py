@@ -62,6 +62,8 @@ def _array(layer: Layer, spec: ParameterSpec) -> str:
     """Write how many numbers an array has, as the lectures do."""
     if len(spec.shape) == 4:
         filters, depth, height, width = spec.shape
+        if layer.spec.kind.spreads:
+            filters, depth = depth, filters
         return f"({height}*{width}*{depth})*{filters}"
     if len(spec.shape) == 2 and layer.kind == "fc":
         arriving = "*".join(map(str, layer.input_sizes[0]))
@@ -74,6 +76,8 @@ def _macs(layer: Layer, report: LayerReport) -> str:
     if len(weight.shape) == 4:
         _, depth, height, width = weight.shape
         places = "*".join(map(str, layer.output))
+        if layer.spec.kind.spreads:
+            places = "*".join(map(str, layer.input_sizes[0]))
         return f"({places})*({height}*{width}*{depth}) = {report.macs:,}"
     return f"{_array(layer, weight)} = {report.macs:,}"
 
@@ -86,10 +90,13 @@ def _sees(layer: Layer, report: LayerReport, analysis: Analysis) -> str:
     field, stride = before.receptive_field, before.stride
     seen = "x".join(map(str, report.receptive_field))
     text = f"{seen} of the input, every {'x'.join(map(str, report.stride))}"
+    if max(report.padding) > 0:
+        over = "x".join(map(str, dict.fromkeys(report.padding)))
+        text += f", the first one {over} over the border"
     if (down, across) == (1, 1) and step == 1:
         return text
     sides = [
-        f"{r} + ({f} - 1)*{j} = {r + (f - 1) * j}"
+        f"{r} + ({f} - 1)*{j} = {r + math.ceil((f - 1) * j)}"
         for r, f, j in zip(field, (down, across), stride, strict=True)
     ]
     return f"{text}  {'; '.join(dict.fromkeys(sides))}"

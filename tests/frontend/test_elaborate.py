@@ -62,13 +62,12 @@ def test_the_other_programs_have_their_sizes(name: str, size: tuple[int, ...]) -
 
 
 LATER = {
-    "unet": "`upconv`, `crossentropy(weights=..)`",
-    "segnet": "`unpool`",
+    "unet": "`crossentropy(weights=..)`",
     "yolo": "`yolo`",
     "faster_rcnn": "`input of a free size`, `softmax(pairs)`, `proposals`, `roipool`, `minimize`",
-    "mask_rcnn": "`upsample`, `proposals`, `roialign`, `upconv`",
-    "pix2pix": "`upconv`, `let`, `update`",
-    "cyclegan": "`inorm`, `upconv`, `unpaired`, `let`, `update`",
+    "mask_rcnn": "`proposals`, `roialign`",
+    "pix2pix": "`let`, `update`",
+    "cyclegan": "`inorm`, `unpaired`, `let`, `update`",
     "captioning": "`input of a free size`, `embed`, `concat(axis)`, `lstm`, "
     "`crossentropy(shift=..)`, `generate`",
 }
@@ -87,6 +86,21 @@ def test_what_is_not_available_yet_is_said_at_once(name: str) -> None:
 def test_yolo_has_its_parameters() -> None:
     text = (PROGRAM_FOLDER / "yolo.cnn").read_text("utf-8").partition("train {")[0]
     assert parameters(built(text).network) == 271_703_550
+
+
+def test_unet_has_its_parameters() -> None:
+    text = (PROGRAM_FOLDER / "unet.cnn").read_text("utf-8").partition("train {")[0]
+    network = built(text).network
+    assert parameters(network) == 31_030_658
+    assert result(network) == (388, 388, 2)
+
+
+def test_segnet_unpools_in_the_places_of_its_pools() -> None:
+    network = program("segnet").network
+    assert result(network) == (352, 480, 12)
+    assert parameters(network) == 29_449_932
+    unpooled = [layer for layer in network.layers if layer.kind == "unpool"]
+    assert [layer.inputs[1] for layer in unpooled] == [f"maxpool{n}" for n in (5, 4, 3, 2, 1)]
 
 
 # ------------------------------------------------------------------ names
