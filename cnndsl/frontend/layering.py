@@ -244,9 +244,12 @@ class Layering(Core):
             settled = kind.settled(request.settings, tuple(map(_maker, streams)))
             spec = LayerSpec(kind, settled, request.spans, request.span)
             size = kind.output(spec, sizes)
+            unrolled = kind.unrolled(spec, sizes)
             parameters = kind.parameters(spec, sizes)
         except LayerError as problem:
             raise explain(problem, reading, env, streams, request.at, self.cut) from None
+        if unrolled > 1:
+            env.frame.builder.charge(request.span, unrolled)
         said = request.label or kind.name
         check_tensors(
             f"`{said}`", (size, *(p.shape for p in parameters)), self.limits, request.span

@@ -17,7 +17,7 @@ from cnndsl.support.source import Span
 
 LATER = {
     ("softmax", "pairs"): "region layers",
-    ("concat", "axis"): "recurrent layers",
+    ("concat", "axis"): "layers of words",
 }
 """Arguments of later versions, and what they belong to."""
 

@@ -72,6 +72,9 @@ def _array(layer: Layer, spec: ParameterSpec) -> str:
 
 
 def _macs(layer: Layer, report: LayerReport) -> str:
+    own = layer.spec.kind.macs_formula(layer.spec, layer.input_sizes, layer.output)
+    if own:
+        return f"{own} = {report.macs:,}"
     weight = next(p for p in layer.parameters if p.name == "weight")
     if len(weight.shape) == 4:
         _, depth, height, width = weight.shape

@@ -267,6 +267,14 @@ class LayerKind(ABC):
         """Count multiply-adds for one image, as the slides do: convolutions and FC only."""
         return 0
 
+    def macs_formula(self, spec: LayerSpec, inputs: Sequence[Hwc], output: Hwc) -> str:
+        """Write how `macs` comes about if not from one weight and its places; may be empty."""
+        return ""
+
+    def unrolled(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> int:
+        """Give how many layers it counts as where the size of a network is limited."""
+        return 1
+
     def flops(self, spec: LayerSpec, inputs: Sequence[Hwc], output: Hwc) -> int:
         """Count floating-point operations for one image; a multiply-add is two."""
         return 2 * self.macs(spec, inputs, output)

@@ -24,6 +24,7 @@ from cnndsl.layers.element_parts import (
     counted,
     show,
 )
+from cnndsl.layers.element_recurrent import worked_recurrence
 from cnndsl.layers.element_upconv import reach_back, worked_upconv
 from cnndsl.layers.network import Layer
 from cnndsl.layers.pool import AvgPool, MaxPool
@@ -290,6 +291,7 @@ WORKERS: Mapping[str, Callable[[Seen, Place], Element | None]] = {
     "conv": _conv,
     "depthwise": _conv,
     "upconv": worked_upconv,
+    **dict.fromkeys(("rnn", "lstm", "gru"), worked_recurrence),
     "fc": _fc,
     "rbf": _radial,
     "bn": _bn,

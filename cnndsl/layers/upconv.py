@@ -177,6 +177,14 @@ class UpConv(LayerKind):
         channels = image(self.name, inputs[0])[-1]
         check_groups(spec, channels, spec.count("filters"))
         axes = self.spread(spec, inputs)
+        extra = spec.settings["extra"]
+        if isinstance(extra, tuple) and len(extra) != 2:
+            raise LayerError(
+                "E0207",
+                f"`extra` of `{self.name}` is a number, or rows x columns; given {len(extra)}",
+                at="extra",
+                helps=["only what lies below and right may be more"],
+            )
         for axis in axes:
             self._check(spec, axis)
         return (axes[0].size, axes[1].size, spec.count("filters"))

@@ -68,7 +68,7 @@ LATER = {
     "mask_rcnn": "`proposals`, `roialign`",
     "pix2pix": "`let`, `update`",
     "cyclegan": "`inorm`, `unpaired`, `let`, `update`",
-    "captioning": "`input of a free size`, `embed`, `concat(axis)`, `lstm`, "
+    "captioning": "`input of a free size`, `embed`, `concat(axis)`, "
     "`crossentropy(shift=..)`, `generate`",
 }
 

@@ -50,6 +50,11 @@ PROGRAMS = {
     "upsample": "upsample 3x2",
     "unpool": "unpool 2x3",
     "nails": "unpool 2x3 nails",
+    "rnn": "rnn 5",
+    "states": "rnn 5 relu all",
+    "lstm": "lstm 3 all peephole",
+    "gru": "gru 3 all",
+    "gru of the paper": "gru 3 reset before nobias",
     "score": "gap - softmax",
 }
 # Kinds that not every build of the layers has.

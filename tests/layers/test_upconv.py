@@ -92,6 +92,7 @@ def test_the_gradient_of_a_convolution_is_what_comes_out(bench: Bench) -> None:
         ({"filters": 4, "window": (3, 3), "extra": 1}, "E0207", "`extra 1`"),
         ({"filters": 4, "window": (3, 3), "stride": (2, 2), "extra": 1, "same": True}, "E0207",
          "`extra 1`"),
+        ({"filters": 4, "extra": (1, 0, 1, 0)}, "E0207", "rows x columns; given 4"),
         ({"filters": 4, "window": (3, 3), "pad": 9}, "E0305", "cuts off all"),
         ({"filters": 4, "window": (3, 3), "pad": 1, "same": True}, "E0206", "two different things"),
         ({"window": (3, 3)}, "E0205", "`filters`"),

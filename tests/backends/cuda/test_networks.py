@@ -63,7 +63,9 @@ def train(executable: Executable, graph: Graph, steps: int) -> list[dict[str, Ar
     return found
 
 
-@pytest.mark.parametrize("name", ["lenet", "residual", "inception", "separable", "activations"])
+@pytest.mark.parametrize(
+    "name", ["lenet", "residual", "inception", "separable", "activations", "decoder", "recurrent"]
+)
 def test_a_training_step_is_that_of_the_reference(name: str) -> None:
     """As for the CPU backend: within what a few thousand roundings of numbers near 1 make."""
     graph = training_graph(name, batch=4)
