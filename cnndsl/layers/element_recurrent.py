@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from cnndsl.layers.element_parts import Element, Floats, Place, Plane, Seen, Step, show
@@ -10,6 +12,14 @@ from cnndsl.layers.recurrent import phi_of
 
 def _sigmoid(x: Floats) -> Floats:
     return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+_BENDS: Mapping[str, Callable[[Floats], Floats]] = {
+    "tanh": np.tanh,
+    "relu": lambda x: np.asarray(np.maximum(x, 0.0), np.float64),
+    "sigmoid": _sigmoid,
+    "linear": lambda x: x,
+}
 
 
 def worked_recurrence(seen: Seen, at: Place) -> Element:
@@ -43,12 +53,7 @@ _Run = tuple[Floats, Floats, list[Step]]
 def _rnn(seen: Seen, row: Floats, state: Floats, memory: Floats, neuron: int) -> _Run:
     total = _arriving(seen, row) + seen.parameters["hidden_weight"] @ state
     word = phi_of(seen.spec)
-    bent = {
-        "tanh": np.tanh,
-        "relu": lambda x: np.maximum(x, 0.0),
-        "sigmoid": _sigmoid,
-        "linear": np.array,
-    }[word](total)
+    bent = _BENDS[word](total)
     x = float(total[neuron])
     steps = [
         Step("W_hx x + b + W_hh h", x),

@@ -49,7 +49,7 @@ _NEURONS = Clause("neurons", Takes.COUNT, required=True, doc="how many numbers t
                   names=("units", "hidden", "cells", "outputs"))  # fmt: skip
 _STEPS = (
     Clause("last", Takes.FLAG, group="the steps", doc="only the last state, as without a word"),
-    Clause("all", Takes.FLAG, group="the steps", doc="the state of every step, an image [T x 1 x N]",
+    Clause("all", Takes.FLAG, group="the steps", doc="every state, an image [T x 1 x N]",
            names=("every step", "all steps", "sequences", "return_sequences")),
 )  # fmt: skip
 _NOBIAS = Clause("nobias", Takes.FLAG, doc="no bias is added", names=("no bias",))

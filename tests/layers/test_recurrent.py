@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +60,18 @@ def test_multiply_adds_are_the_weights_at_each_step() -> None:
     assert check("input [9x5x2]\nL: lstm 3\nassert L.macs == 9*4*3*(10 + 3)\n") == ()
 
 
+def logistic(t: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-t)))
+
+
+BENDS: Mapping[str, Callable[[Array], Array]] = {
+    "tanh": np.tanh,
+    "relu": lambda t: np.asarray(np.maximum(t, 0)),
+    "sigmoid": logistic,
+    "linear": lambda t: t,
+}
+
+
 def rows_of(x: Array) -> Array:
     """Give images [N,C,H,W] as sequences [H,N,C*W]."""
     return x.transpose(2, 0, 1, 3).reshape(x.shape[2], x.shape[0], -1)
@@ -78,19 +90,15 @@ def test_the_equation_of_the_slide(bench: Bench, phi: str) -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(3, 2, 5, 3))
     given = arrays(rng, 1, 6)
-    bend = {
-        "relu": lambda t: np.maximum(t, 0),
-        "sigmoid": lambda t: 1 / (1 + np.exp(-t)),
-        "linear": lambda t: t,
-    }.get(phi, np.tanh)
+    bend = BENDS[phi or "tanh"]
     h = np.zeros((3, 4))
     states = []
     for step in rows_of(x):
         h = bend(h @ given["hidden_weight"].T + step @ given["input_weight"].T + given["bias"])
         states.append(h)
     words: dict[str, SettingValue] = {"neurons": 4, **({phi: True} if phi else {})}
-    last = bench.emit("rnn", words, (5, 3, 2)).run(x, **given)
-    every = bench.emit("rnn", {**words, "all": True}, (5, 3, 2)).run(x, **given)
+    last = bench.emit("rnn", words, (5, 3, 2)).run(x, step=0, **given)
+    every = bench.emit("rnn", {**words, "all": True}, (5, 3, 2)).run(x, step=0, **given)
     np.testing.assert_allclose(last, h, rtol=1e-4)
     assert every.shape == (3, 4, 5, 1)
     np.testing.assert_allclose(every[..., 0].transpose(2, 0, 1), states, rtol=1e-4)
@@ -105,11 +113,11 @@ def test_the_state_that_it_begins_with(bench: Bench, kind: str) -> None:
     if kind == "gru":
         given["hidden_bias"] = rng.normal(size=12)
     words: dict[str, SettingValue] = {"neurons": 4}
-    whole = bench.emit(kind, words, (6, 5, 1)).run(x, **given)
-    first = bench.emit(kind, words, (3, 5, 1)).run(x[:, :, :3], **given)
-    then = bench.emit(kind, words, (3, 5, 1), (4,)).run(x[:, :, 3:], first, **given)
+    whole = bench.emit(kind, words, (6, 5, 1)).run(x, step=0, **given)
+    first = bench.emit(kind, words, (3, 5, 1)).run(x[:, :, :3], step=0, **given)
+    then = bench.emit(kind, words, (3, 5, 1), (4,)).run(x[:, :, 3:], first, step=0, **given)
     assert np.allclose(then, whole, rtol=1e-4) == (kind != "lstm")
-    again = bench.emit(kind, words, (3, 5, 1), (4,)).run(x[:, :, :3], first * 0, **given)
+    again = bench.emit(kind, words, (3, 5, 1), (4,)).run(x[:, :, :3], first * 0, step=0, **given)
     np.testing.assert_allclose(again, first, rtol=1e-6)
 
 
@@ -123,10 +131,10 @@ def test_the_forget_gate_begins_open() -> None:
 def test_peepholes_matter_as_soon_as_they_are_not_zero(bench: Bench) -> None:
     rng = np.random.default_rng(3)
     x, given = rng.normal(size=(3, 1, 6, 5)), arrays(rng, 4, 5)
-    plain = bench.emit("lstm", {"neurons": 4}, (6, 5, 1)).run(x, **given)
+    plain = bench.emit("lstm", {"neurons": 4}, (6, 5, 1)).run(x, step=0, **given)
     made = bench.emit("lstm", {"neurons": 4, "peephole": True}, (6, 5, 1))
-    assert np.allclose(made.run(x, peephole=np.zeros((3, 4)), **given), plain)
-    assert not np.allclose(made.run(x, peephole=rng.normal(size=(3, 4)), **given), plain)
+    assert np.allclose(made.run(x, step=0, peephole=np.zeros((3, 4)), **given), plain)
+    assert not np.allclose(made.run(x, step=0, peephole=rng.normal(size=(3, 4)), **given), plain)
 
 
 def test_initial_weights_have_the_spread_of_one_gate(bench: Bench) -> None:

@@ -12,6 +12,10 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - as everyone calls it
 
 
+Module = Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]]
+"""One of PyTorch's recurrent layers: all states, and the last one."""
+
+
 class Arrays:
     """Parameters and running statistics by name, and the layers that use them."""
 
@@ -27,7 +31,7 @@ class Arrays:
         weight, bias = self.arrays[f"{name}.weight"], self.arrays.get(f"{name}.bias")
         return F.conv_transpose2d(x, weight, bias, **options)
 
-    def recurrent(self, kind: type[torch.nn.RNNBase], name: str, **arrays: str) -> object:
+    def recurrent(self, kind: type[torch.nn.RNNBase], name: str, **arrays: str) -> Module:
         """Give PyTorch's own layer with our arrays; it adds a second bias, which is 0 here."""
         own = {key: self.arrays[f"{name}.{value}"] for key, value in arrays.items()}
         size, width = own["weight_hh_l0"].shape[1], own["weight_ih_l0"].shape[1]
