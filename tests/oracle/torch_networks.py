@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 import torch
 from torch.nn import functional as F  # noqa: N812 - as everyone calls it
 
-
 Module = Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]]
 """One of PyTorch's recurrent layers: all states, and the last one."""
 
