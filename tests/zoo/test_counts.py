@@ -38,7 +38,8 @@ MOBILENET = {
 
 HEAVY = frozenset(
     ("alexnet", "densenet", "efficientnet_b0", "googlenet", "inception_v2", "inception_v3",
-     "inception_v4", "resnext", "shufflenet", "vgg", "wide_resnet", "xception", "zfnet")
+     "inception_v4", "resnext", "segnet", "shufflenet", "unet", "vgg", "wide_resnet",
+     "xception", "zfnet")
 )  # fmt: skip
 """Those that take seconds even so."""
 
