@@ -154,8 +154,10 @@ def test_initial_weights_have_the_spread_of_one_gate(bench: Bench) -> None:
         ("input [8x4]\nrnn 8 relu tanh", "E0206", "two different things"),
         ("input [8x4]\nrnn 8 all last", "E0206", "two different things"),
         ("input [8x4]\nrnn", "E0205", "`neurons`"),
-        ("input [8x4]\nlstm 8 relu", "E0202", "no stream is called `relu`"),
-        ("input [8x4]\nlstm 8 3x3", "E0204", "`lstm` has no place for a size"),
+        ("input [8x4]\nlstm 8 relu", "E0204", "`relu` is a layer of its own"),
+        ("input [8x4]\nrnn 8 tahn", "E0204", "did you mean `tanh`?"),
+        ("input [8x4]\nlstm 8 begin", "E0202", "no stream is called `begin`"),
+        ("input [8x4]\nlstm 8 3x3", "E0204", "`lstm` has no place for the size 3x3"),
     ],
 )
 def test_complaints(words: str, code: str, said: str) -> None:
