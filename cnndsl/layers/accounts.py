@@ -39,6 +39,9 @@ def accounts(network: Network, name: str) -> tuple[Account, ...]:
     made = f"{product} = {report.activations:,}" if len(layer.output) > 1 else product
     found.append(Account("gives", f"{made} numbers, {4 * report.activations:,} bytes"))
     found.append(Account("sees", _sees(layer, report, analysis)))
+    if max(report.padding) > 0:
+        over = "x".join(map(str, dict.fromkeys(report.padding)))
+        found.append(Account("padding", f"{over} in all: so far the first one looks over the border"))
     return tuple(found)
 
 
@@ -93,9 +96,6 @@ def _sees(layer: Layer, report: LayerReport, analysis: Analysis) -> str:
     field, stride = before.receptive_field, before.stride
     seen = "x".join(map(str, report.receptive_field))
     text = f"{seen} of the input, every {'x'.join(map(str, report.stride))}"
-    if max(report.padding) > 0:
-        over = "x".join(map(str, dict.fromkeys(report.padding)))
-        text += f", the first one {over} over the border"
     if (down, across) == (1, 1) and step == 1:
         return text
     sides = [

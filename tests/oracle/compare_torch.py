@@ -36,7 +36,7 @@ from cnndsl.layers.losses import LOSSES
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import InputAttrs, input_
 from cnndsl.plan.memory import make_plan
-from cnndsl.train.optimizers import SGD, STATE_PREFIX
+from cnndsl.recipes.optimizers import SGD, STATE_PREFIX
 from cnndsl.train.step import RATE, trainable_parameters
 from tests.oracle.torch_networks import NETWORKS, Arrays
 from tests.oracle.torch_optimizers import RECIPES, Groups, eighth_step

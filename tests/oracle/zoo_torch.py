@@ -33,7 +33,7 @@ from cnndsl.ir.types import DType
 from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.network import Network
 from cnndsl.ops.rules import Array
-from cnndsl.train.optimizers import SGD
+from cnndsl.recipes.optimizers import SGD
 from tests.oracle import zoo_torch_deep as deep
 from tests.oracle import zoo_torch_models as plain
 from tests.oracle.zoo_torch_models import Model, Weights

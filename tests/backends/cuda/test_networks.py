@@ -18,8 +18,8 @@ from cnndsl.ops.evaluate import evaluate_values
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import input_, parameter
 from cnndsl.plan.memory import make_plan
+from cnndsl.recipes.optimizers import SGD
 from cnndsl.runtime.executable import Executable
-from cnndsl.train.optimizers import SGD
 from tests.backends.cuda.emulation import backend, driver, gap, needs_emulator
 from tests.plan.graphs import feeds_of, graphs
 from tests.zoo.networks import SMALL, Subject, feeds
