@@ -41,7 +41,8 @@ def accounts(network: Network, name: str) -> tuple[Account, ...]:
     found.append(Account("sees", _sees(layer, report, analysis)))
     if max(report.padding) > 0:
         over = "x".join(map(str, dict.fromkeys(report.padding)))
-        found.append(Account("padding", f"{over} in all: so far the first one looks over the border"))
+        text = f"{over} in all: so far the first one looks over the border"
+        found.append(Account("padding", text))
     return tuple(found)
 
 
