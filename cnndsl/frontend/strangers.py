@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.closeness import instead, is_close, near
+from cnndsl.frontend.closeness import akin, instead, is_close, near
 from cnndsl.frontend.heads import LayerHead, find_head, layer_words, plain
 from cnndsl.frontend.here import Here, text_of
 from cnndsl.frontend.readings import Reading
@@ -52,7 +52,8 @@ def unknown_head(
     close = near(bare, [*own, *layer_words()])
     label = meant = ""
     if close and is_close(bare, close[0]):
-        meant, *close = close
+        meant = close[0]
+        close = akin(meant, [*own, *layer_words()])
         label = f"did you mean `{meant}`?"
     return DiagnosticError(
         error(

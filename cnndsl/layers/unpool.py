@@ -36,9 +36,11 @@ class _Enlarging(LayerKind):
 
     order = ("factor",)
 
-    def usual(self, settings: Mapping[str, SettingValue]) -> Mapping[str, SettingValue]:
-        """Give nothing: how much larger is always said."""
-        return {}
+    def words(self, spec: LayerSpec) -> str:
+        """Write how much larger, `upsample 2`, always; and what fills the new pixels."""
+        down, across = spec.size("factor")
+        flags = [c.name for c in self.clauses if c.takes is Takes.FLAG and spec.flag(c.name)]
+        return " ".join([self.name, str(down) if down == across else f"{down}x{across}", *flags])
 
     def output(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> Hwc:
         """Give the larger image."""
