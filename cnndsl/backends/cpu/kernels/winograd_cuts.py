@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.emit import FunctionEmitter
 from cnndsl.backends.cpu.kernel import ceil_div
+from cnndsl.backends.cpu.kernels.caches import MEMORY_BYTES, reading_cycles
 from cnndsl.backends.cpu.kernels.conv_pack import block_start
 from cnndsl.backends.cpu.kernels.conv_steps import tile_cycles, tile_fits
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
@@ -14,8 +16,8 @@ from cnndsl.backends.cpu.target import CpuTarget
 
 NEAR_BYTES = 640 << 10
 """Bytes of transformed tiles that stay in a core's second cache beside what is streamed."""
-MOST_TILES, LEAST_TILES = 64, 28
-"""Tiles of a block: with few, filters are read too often; with many, other caches overflow."""
+MOST_TILES = 128
+"""Tiles of a block: the products of more would not stay in a core's second cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +54,55 @@ class Cuts:
         return self.blocks[0] * self.blocks[1] * self.blocks[2]
 
 
-def cut_tiles(sums: TapSum, outputs: int, *, item: int) -> Cuts:
-    """Choose blocks: whole rows of tiles if they are few, several rows or images if very few."""
+@functools.lru_cache(maxsize=1024)
+def cut_tiles(sums: TapSum, outputs: int, target: CpuTarget, lanes: int) -> Cuts:
+    """Choose blocks: parts of rows of tiles, whole rows, several rows, or several images.
+
+    What is weighed: tiles that are computed twice, register tiles that do not fill up, filters that
+    are read anew for each block, transformed tiles that the core's own cache does not hold, and
+    pixels that neighbouring blocks both read.
+    """
     grid = ceil_div(sums.places[0], outputs), ceil_div(sums.places[1], outputs)
-    area = (outputs + len(sums.down) - 1) ** 2
-    most = max(LEAST_TILES, min(MOST_TILES, NEAR_BYTES // (area * sums.inputs * item)))
-    across = ceil_div(grid[1], ceil_div(grid[1], most))
-    down = min(
-        range(1, min(grid[0], max(1, most // across)) + 1),
-        # Rows that are computed twice, and pixels that neighbouring blocks both read.
-        key=lambda rows: (ceil_div(grid[0], rows) * rows / grid[0]) * (1 + 0.1 / rows),
-    )
-    images = 1
-    if across * down == grid[0] * grid[1]:
-        images = ceil_div(sums.images, ceil_div(sums.images, max(1, most // (across * down))))
-    block = images, down, across
-    blocks = (
-        ceil_div(sums.images, images),
-        ceil_div(grid[0], down),
-        ceil_div(grid[1], across),
-    )
-    return Cuts(outputs, grid, block, blocks, (sums.images, *grid))
+    across = ceil_div(grid[1], ceil_div(grid[1], MOST_TILES))
+    blocks = [(1, down, across) for down in _even(grid[0], MOST_TILES // across)]
+    most = MOST_TILES // (grid[0] * grid[1])
+    if most:
+        blocks += [(images, *grid) for images in _even(sums.images, most)]
+    whole = sums.images, *grid
+
+    def cuts_of(block: tuple[int, int, int]) -> Cuts:
+        count = (
+            ceil_div(sums.images, block[0]),
+            ceil_div(grid[0], block[1]),
+            ceil_div(grid[1], block[2]),
+        )
+        return Cuts(outputs, grid, block, count, whole)
+
+    return min(map(cuts_of, blocks), key=lambda cuts: _cut_cycles(sums, cuts, target, lanes))
+
+
+def _even(length: int, most: int) -> list[int]:
+    """Give the sizes up to `most` that cut a length into so many even pieces, or into more."""
+    sizes = {ceil_div(length, count) for count in range(1, length + 1)}
+    return sorted(size for size in sizes if size <= max(1, most))
+
+
+def _cut_cycles(sums: TapSum, cuts: Cuts, target: CpuTarget, lanes: int) -> float:
+    """Estimate the cycles of what depends on the cuts, on one core."""
+    item = target.vector_bytes // lanes
+    area = (cuts.outputs + len(sums.down) - 1) ** 2
+    blocks = sums.groups * cuts.count
+    rows, vectors = product_tile(sums, target, lanes, cuts)
+    panels = ceil_div(sums.outputs, vectors * lanes)
+    steps = area * sums.inputs * ceil_div(cuts.tiles, rows) * panels
+    products = steps * (tile_cycles(rows, vectors) + 1.0)
+    tiles = area * cuts.tiles * sums.inputs * item
+    read = reading_cycles(area * sums.inputs * sums.outputs * item)
+    if tiles > NEAR_BYTES:
+        read += reading_cycles(tiles) * panels
+    pixels = cuts.block[0] * (cuts.block[1] * cuts.outputs + 2) * cuts.block[2] * cuts.outputs
+    seen = pixels * sums.inputs * item / MEMORY_BYTES
+    return blocks * (products + read + seen) * idle(blocks * panels)
 
 
 def fits_winograd(sums: TapSum, taps: int = 3) -> bool:
