@@ -15,7 +15,6 @@ from cnndsl.backends.cpu.kernels.winograd_points import minimal
 from cnndsl.backends.cpu.kernels.winograd_transform import sandwich
 from cnndsl.backends.cpu.llvm import F32, F64, LType, V
 from cnndsl.backends.cpu.policy import Policy
-from cnndsl.backends.cpu.target import host_target
 from cnndsl.ir.graph import NodeId
 from cnndsl.ir.op import Attrs
 from cnndsl.ir.types import DType, f32
@@ -215,7 +214,7 @@ def test_blocks_cover_the_tiles_of_every_image() -> None:
             sums = forward_taps(
                 SAME, (images, 64, size, size), (64, 64, 3, 3), (images, 64, size, size)
             )
-            cuts = cut_tiles(sums, 4, host_target(), 16)
+            cuts = cut_tiles(sums, 4, item=4)
             whole = (images, *cuts.grid)
             covered = [each * count for each, count in zip(cuts.block, cuts.blocks, strict=True)]
             assert all(a >= b for a, b in zip(covered, whole, strict=True))

@@ -93,7 +93,7 @@ def _direct_cycles(sums: TapSum, target: CpuTarget, lanes: int) -> float:
 
 def _winograd_cycles(sums: TapSum, target: CpuTarget, lanes: int, outputs: int) -> float:
     item = target.vector_bytes // lanes
-    cuts = cut_tiles(sums, outputs, target, lanes)
+    cuts = cut_tiles(sums, outputs, item=item)
     rows, vectors = product_tile(sums, target, lanes, cuts)
     area = _tile(sums, outputs) ** 2
     depth = -(-sums.inputs // lanes) * lanes

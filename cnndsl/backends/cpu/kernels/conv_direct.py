@@ -292,6 +292,7 @@ class _Direct:
         tile, layout, wide = self.tile, self.layout, self.kind.times(self.lanes)
         walks, unrolled, first = self._walks(f, plane)
         image = f.at(sides[0], self.kind, first)
+        self._ask(f, where)
         if tile.by_filter:
             pixels = Side(image, [i * layout.column for i in range(tile.numbers)])
             filters = Side(sides[1], [v * self.lanes for v in range(tile.vectors)])
@@ -304,6 +305,17 @@ class _Direct:
         turned = [Walk(w.count, w.vectors, w.numbers) for w in walks]
         sums = accumulate(f, wide, filters, pixels, turned, unrolled=[(b, a) for a, b in unrolled])
         self._store_pixels(f, sums, where)
+
+    def _ask(self, f: PhaseEmitter, where: tuple[Index, Index, Index, Index]) -> None:
+        """Ask for what the epilogue of a tile will read, before its sums are made."""
+        image, channel, y, x = where
+        tile = self.tile
+        across = range(0, tile.columns(self.lanes), self.lanes)
+        for filter_ in range(min(tile.outputs(self.lanes), self.sums.outputs)):
+            for r in range(tile.rows):
+                for column in across:
+                    place = image, f.iadd(channel, filter_), f.iadd(y, r), f.iadd(x, column)
+                    self.finish.ask(f, place)
 
     def _walks(self, f: PhaseEmitter, plane: int) -> tuple[list[Walk], Unrolled, int]:
         """Give the loops, image first; the steps written out; and where the image begins."""

@@ -48,7 +48,7 @@ class Winograd:
         self.k, self.sums = k, sums
         self.kind, self.lanes = element(k.results[0]), k.lanes(k.results[0])
         self.form = minimal(outputs, len(sums.down))
-        self.cuts = cut_tiles(sums, outputs, k.target, self.lanes)
+        self.cuts = cut_tiles(sums, outputs, item=self.kind.nbytes)
         self.rows, self.vectors = product_tile(sums, k.target, self.lanes, self.cuts)
         self.filters = self.vectors * self.lanes
         """Filters of a panel."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.emit import FunctionEmitter
 from cnndsl.backends.cpu.kernel import ceil_div
-from cnndsl.backends.cpu.kernels.caches import MEMORY_BYTES, reading_cycles
+from cnndsl.backends.cpu.kernels.caches import MEMORY_BYTES, SHARED_SIZE
 from cnndsl.backends.cpu.kernels.conv_pack import block_start
 from cnndsl.backends.cpu.kernels.conv_steps import tile_cycles, tile_fits
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
@@ -16,8 +15,10 @@ from cnndsl.backends.cpu.target import CpuTarget
 
 NEAR_BYTES = 640 << 10
 """Bytes of transformed tiles that stay in a core's second cache beside what is streamed."""
-MOST_TILES = 128
-"""Tiles of a block: the products of more would not stay in a core's second cache."""
+MOST_TILES, LEAST_TILES = 64, 28
+"""Tiles of a block that may be, and that always may."""
+MOST_FAR_TILES = 128
+"""Tiles of a block whose filters come from memory: of more, products would have to go there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +55,22 @@ class Cuts:
         return self.blocks[0] * self.blocks[1] * self.blocks[2]
 
 
-@functools.lru_cache(maxsize=1024)
-def cut_tiles(sums: TapSum, outputs: int, target: CpuTarget, lanes: int) -> Cuts:
+def cut_tiles(sums: TapSum, outputs: int, *, item: int) -> Cuts:
     """Choose blocks: parts of rows of tiles, whole rows, several rows, or several images.
 
-    What is weighed: tiles that are computed twice, register tiles that do not fill up, filters that
-    are read anew for each block, transformed tiles that the core's own cache does not hold, and
-    pixels that neighbouring blocks both read.
+    Tiles of a block stay in the core's own cache, unless filters come from memory: then all that
+    counts is how often they do.
     """
     grid = ceil_div(sums.places[0], outputs), ceil_div(sums.places[1], outputs)
-    across = ceil_div(grid[1], ceil_div(grid[1], MOST_TILES))
-    blocks = [(1, down, across) for down in _even(grid[0], MOST_TILES // across)]
-    most = MOST_TILES // (grid[0] * grid[1])
-    if most:
-        blocks += [(images, *grid) for images in _even(sums.images, most)]
-    whole = sums.images, *grid
+    area = (outputs + len(sums.down) - 1) ** 2
+    far = area * sums.groups * sums.inputs * sums.outputs * item > SHARED_SIZE
+    fitting = max(LEAST_TILES, NEAR_BYTES // (area * sums.inputs * item))
+    most = MOST_FAR_TILES if far else min(MOST_TILES, fitting)
+    across = ceil_div(grid[1], ceil_div(grid[1], most))
+    blocks = [(1, down, across) for down in _even(grid[0], most // across)]
+    if grid[0] * grid[1] <= most:
+        several = _even(sums.images, most // (grid[0] * grid[1]))
+        blocks += [(images, *grid) for images in several]
 
     def cuts_of(block: tuple[int, int, int]) -> Cuts:
         count = (
@@ -76,33 +78,24 @@ def cut_tiles(sums: TapSum, outputs: int, target: CpuTarget, lanes: int) -> Cuts
             ceil_div(grid[0], block[1]),
             ceil_div(grid[1], block[2]),
         )
-        return Cuts(outputs, grid, block, count, whole)
+        return Cuts(outputs, grid, block, count, (sums.images, *grid))
 
-    return min(map(cuts_of, blocks), key=lambda cuts: _cut_cycles(sums, cuts, target, lanes))
+    def cycles(cuts: Cuts) -> float:
+        # A tile's products take a cycle for 32 of them; neighbouring blocks both read some pixels.
+        read = 32 * item / MEMORY_BYTES / cuts.tiles if far else 0.0
+        return cuts.count * cuts.tiles * (1 + read + 0.1 / cuts.block[1])
+
+    return min(map(cuts_of, blocks), key=cycles)
 
 
 def _even(length: int, most: int) -> list[int]:
-    """Give the sizes up to `most` that cut a length into so many even pieces, or into more."""
+    """Give the sizes up to `most` that cut a length into so many even pieces; at least 1.
+
+    >>> _even(8, 4), _even(7, 100), _even(5, 0)
+    ([1, 2, 3, 4], [1, 2, 3, 4, 7], [1])
+    """
     sizes = {ceil_div(length, count) for count in range(1, length + 1)}
     return sorted(size for size in sizes if size <= max(1, most))
-
-
-def _cut_cycles(sums: TapSum, cuts: Cuts, target: CpuTarget, lanes: int) -> float:
-    """Estimate the cycles of what depends on the cuts, on one core."""
-    item = target.vector_bytes // lanes
-    area = (cuts.outputs + len(sums.down) - 1) ** 2
-    blocks = sums.groups * cuts.count
-    rows, vectors = product_tile(sums, target, lanes, cuts)
-    panels = ceil_div(sums.outputs, vectors * lanes)
-    steps = area * sums.inputs * ceil_div(cuts.tiles, rows) * panels
-    products = steps * (tile_cycles(rows, vectors) + 1.0)
-    tiles = area * cuts.tiles * sums.inputs * item
-    read = reading_cycles(area * sums.inputs * sums.outputs * item)
-    if tiles > NEAR_BYTES:
-        read += reading_cycles(tiles) * panels
-    pixels = cuts.block[0] * (cuts.block[1] * cuts.outputs + 2) * cuts.block[2] * cuts.outputs
-    seen = pixels * sums.inputs * item / MEMORY_BYTES
-    return blocks * (products + read + seen) * idle(blocks * panels)
 
 
 def fits_winograd(sums: TapSum, taps: int = 3) -> bool:
