@@ -4,7 +4,7 @@ from __future__ import annotations
 
 OWN_SIZE = 512 << 10
 """Bytes of weights that may stay in a core's own cache."""
-SHARED_SIZE = 24 << 20
+SHARED_SIZE = 16 << 20
 """Bytes of weights that may stay in the cache that all cores share."""
 SHARED_BYTES = 20.0
 """Bytes a cycle from the shared cache."""

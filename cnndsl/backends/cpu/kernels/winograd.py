@@ -130,7 +130,7 @@ class Winograd:
             panel = f.at(filters, self.kind, f.imul(i, spacing))
             right = Side(panel, [v * self.lanes for v in range(self.vectors)])
             walk = Walk(self.depth, 1, self.filters)
-            sums = accumulate(f, wide, left, right, [walk])
+            sums = accumulate(f, wide, left, right, [walk], ahead="vectors")
             place = f.iadd(f.imul(i, self.product_spacing), f.imul(tile, self.filters))
             for r, row in enumerate(sums):
                 for v, value in enumerate(row):
