@@ -18,8 +18,8 @@ from cnndsl.layers.network import Network
 from cnndsl.passes.base import Pass, PassEvent, run_passes
 from cnndsl.passes.pipelines import INFER, TRAIN
 from cnndsl.plan.plan import Plan
+from cnndsl.recipes.optimizers import Optimizer
 from cnndsl.runtime.executable import Executable
-from cnndsl.train.optimizers import Optimizer
 from cnndsl.train.step import train_step
 
 

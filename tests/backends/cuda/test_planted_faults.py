@@ -21,6 +21,7 @@ from cnndsl.backends.cuda.kernels import (
     lrn,
     maps,
     norm,
+    norm_grad,
     pool,
     random,
     reduce,
@@ -86,7 +87,9 @@ TEMPLATES: list[tuple[str, ModuleType, str, str, str, str]] = [
     ("batch_norm_train", norm, "_TOGETHER", "d < $DOWN;", "d < $DOWN - 1;", ANY),
     ("batch_norm_train", norm, "_TOGETHER", "begin - d +", "begin +", ANY),
     ("batch_norm_train", norm, "_JOIN", " - 1 ? $LAST : $FIRST", " ? $LAST : $FIRST", ANY),
-    ("batch_norm_grad", norm, "_JOIN_SUMS", "s < $SLICES", "s < $SLICES - 1", ANY),
+    ("batch_norm_grad", norm_grad, "_JOIN_SUMS", "s < $SLICES", "s < $SLICES - 1", ANY),
+    ("batch_norm_grad", norm_grad, "_FACTOR", "[column + v] /", "[column] /", ANY),
+    ("batch_norm_grad", norm_grad, "_SPREAD", "level.at[v]", "level.at[0]", ANY),
     ("softmax_cross_entropy", loss, "_LABEL", "labels[row]", "labels[row + 1]", ANY),
 ]  # fmt: skip
 """Op, module and name of a template, what is replaced in it by what, and what is said then."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element, vector_of
 from cnndsl.backends.cuda.kernels.columns import Columns
+from cnndsl.backends.cuda.kernels.elementwise import epilogue
 from cnndsl.backends.cuda.kernels.maps import each
 from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, rows_over
 from cnndsl.backends.cuda.layout import strides_of
@@ -19,11 +20,11 @@ from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
 from cnndsl.ir.graph import Node
 from cnndsl.ir.types import TensorType
-from cnndsl.ops.norm import BatchNormAttrs, batch_norm, batch_norm_grad, batch_norm_train
+from cnndsl.ops.norm import BatchNormAttrs, batch_norm, batch_norm_train
 
 
 @dataclass(frozen=True, slots=True)
-class _Channels:
+class Channels:
     """The channels of x [N, C, ...]."""
 
     x: TensorType
@@ -69,26 +70,38 @@ const $I e = i * $VECTOR, c = $channel;
 const auto elements = take<$VECTOR>(x + e);
 const auto means = take<$VECTOR>(mean + c), rate = take<$VECTOR>(rates + c);
 const auto low = take<$VECTOR>(shift + c);
+$packs
 Pack<$S, $VECTOR> out;
 #pragma unroll
-for (int j = 0; j < $VECTOR; ++j)
-    out.at[j] = ($T(elements.at[j]) - means.at[j]) * rate.at[j] + low.at[j];
+for (int j = 0; j < $VECTOR; ++j) {
+    const $I i = e + j;
+    const $T value = ($T(elements.at[j]) - means.at[j]) * rate.at[j] + low.at[j];
+    $work
+    out.at[j] = $found;
+}
 put<$VECTOR>(y + e, out);
 """
 
 
-def _apply(k: KernelBuilder, mean: Pointer, rates: Pointer) -> None:
+def _apply(k: KernelBuilder, attrs: BatchNormAttrs, mean: Pointer, rates: Pointer) -> None:
+    """Normalise, and do what the epilogue says with it."""
     x, y = k.operand(0), k.result()
-    channels = _Channels(k.operands[0], vector_of(x, y))
+    first = len(k.operands) - (attrs.epilogue.inputs - 1 if attrs.epilogue else 0)
+    end = epilogue(attrs.epilogue, k.operands[0], k.operands[first:])
+    extras = [(f"e{i}", k.operand(first + i)) for i in range(len(k.operands) - first)]
+    channels = Channels(k.operands[0], vector_of(x, y))
     vector = channels.pack
     each(
         k,
         "apply",
         k.operands[0].size // vector,
         _APPLY,
-        reads=[("x", x), ("shift", k.operand(2)), ("mean", mean), ("rates", rates)],
+        reads=[("x", x), ("shift", k.operand(2)), ("mean", mean), ("rates", rates), *extras],
         writes=[("y", y)],
         channel=channels.channel,
+        packs=end.fetch(vector, "e"),
+        work=end.work,
+        found=end.found,
         VECTOR=vector,
         T=element(k.operands[0]),
         S=y.kind,
@@ -109,7 +122,7 @@ def batch_norm_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
         writes=[("rates", rates)],
         EPS=literal(node.attrs.eps, x.dtype),
     )
-    _apply(k, k.operand(3), rates)
+    _apply(k, node.attrs, k.operand(3), rates)
 
 
 _START = """
@@ -172,7 +185,7 @@ if (lane == 0) {
 def batch_norm_train_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
     """Statistics of slices; of channels; one pass to apply them."""
     x = k.operands[0]
-    channels, kind = _Channels(x, vector_of(k.operand(0))), element(x)
+    channels, kind = Channels(x, vector_of(k.operand(0))), element(x)
     columns = channels.columns
     count, slices = columns.width, columns.slices
     means, squares = (k.scratch(count * slices, kind) for _ in range(2))
@@ -207,122 +220,4 @@ def batch_norm_train_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
         COUNT=literal(columns.height, x.dtype),
         EPS=literal(node.attrs.eps, x.dtype),
     )
-    _apply(k, k.result(1), rates)
-
-
-_PRODUCTS_START = """
-const auto centre = take<$VECTOR>(mean + column);
-"""
-_PRODUCTS = """
-const auto gs = take<$VECTOR>(grad + $at);
-const auto xs = take<$VECTOR>(x + $at);
-#pragma unroll
-for (int v = 0; v < $VECTOR; ++v) {
-    const $T g = gs.at[v];
-    total[v] += g;
-    along[v] += g * ($T(xs.at[v]) - centre.at[v]);
-}
-"""
-
-_JOIN_SUMS = """
-$T* room = reinterpret_cast<$T*>(shared_memory);
-$T total = 0, along = 0;
-for ($I s = lane; s < $SLICES; s += $LANES) {
-    total += totals[s * $CHANNELS + row];
-    along += products[s * $CHANNELS + row];
-}
-total = over_lanes<Sum, $LANES>(total, room);
-along = over_lanes<Sum, $LANES>(along, room);
-if (lane == 0) {
-    const $T rate = $T(1) / sqrt_of(variance[row] + $EPS);
-    d_shift[row] = total;
-    d_scale[row] = along * rate;
-    slopes[row] = along * rate * rate / $COUNT;
-    levels[row] = total / $COUNT;
-    rates[row] = scale[row] * rate;
-}
-"""
-
-_SPREAD = """
-const $I e = i * $VECTOR, c = $channel;
-const auto gs = take<$VECTOR>(grad + e);
-const auto xs = take<$VECTOR>(x + e);
-const auto means = take<$VECTOR>(mean + c), slope = take<$VECTOR>(slopes + c);
-const auto level = take<$VECTOR>(levels + c), rate = take<$VECTOR>(rates + c);
-Pack<$S, $VECTOR> out;
-#pragma unroll
-for (int j = 0; j < $VECTOR; ++j) {
-    const $T away = ($T(xs.at[j]) - means.at[j]) * slope.at[j] + level.at[j];
-    out.at[j] = ($T(gs.at[j]) - away) * rate.at[j];
-}
-put<$VECTOR>(y + e, out);
-"""
-
-
-@kernels.rule(batch_norm_grad)
-def batch_norm_grad_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
-    """Both sums by slices; of channels; one pass for the gradient of x."""
-    x, kind = k.operands[1], element(k.operands[1])
-    grad, images, y = k.operand(0), k.operand(1), k.result()
-    channels = _Channels(x, vector_of(grad, images))
-    columns = channels.columns
-    count, slices = columns.width, columns.slices
-    totals, products = (k.scratch(count * slices, kind) for _ in range(2))
-    slopes, levels, rates = (k.scratch(count, kind) for _ in range(3))
-    columns.launch(
-        k,
-        "slices",
-        kind,
-        {"total": "0", "along": "0"},
-        start=_PRODUCTS_START,
-        step=_PRODUCTS.replace("$at", channels.at),
-        store="totals[at] = total;\nproducts[at] = along;",
-        reads=[("grad", grad), ("x", images), ("mean", k.operand(3))],
-        writes=[("totals", totals), ("products", products)],
-    )
-    launch_rows(
-        k,
-        "join",
-        _JOIN_SUMS,
-        count=count,
-        lanes=columns.join_lanes,
-        room=kind,
-        reads=[
-            ("totals", totals),
-            ("products", products),
-            ("scale", k.operand(2)),
-            ("variance", k.operand(4)),
-        ],
-        writes=[
-            ("d_scale", k.result(1)),
-            ("d_shift", k.result(2)),
-            ("slopes", slopes),
-            ("levels", levels),
-            ("rates", rates),
-        ],
-        T=kind,
-        SLICES=slices,
-        CHANNELS=count,
-        EPS=literal(node.attrs.eps, x.dtype),
-        COUNT=literal(columns.height, x.dtype),
-    )
-    channels = _Channels(x, vector_of(grad, images, y))
-    each(
-        k,
-        "spread",
-        x.size // channels.pack,
-        _SPREAD,
-        reads=[
-            ("grad", grad),
-            ("x", images),
-            ("mean", k.operand(3)),
-            ("slopes", slopes),
-            ("levels", levels),
-            ("rates", rates),
-        ],
-        writes=[("y", y)],
-        channel=channels.channel,
-        VECTOR=channels.pack,
-        T=kind,
-        S=y.kind,
-    )
+    _apply(k, node.attrs, k.result(1), rates)
