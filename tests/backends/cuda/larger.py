@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from cnndsl.ir.op import Attrs
 from cnndsl.ir.types import DType, TensorType, f32
+from cnndsl.ops.activations import LeakyReluAttrs, leaky_relu
 from cnndsl.ops.conv import Conv2dAttrs, Conv2dGradAttrs
+from cnndsl.ops.elementwise import add, mul
 from cnndsl.ops.linalg import DenseAttrs, MatmulAttrs
 from cnndsl.ops.norm import BatchNormAttrs, BatchNormGradAttrs
 from cnndsl.ops.pool import AvgPool2dGradAttrs, Pool2dAttrs
 from cnndsl.ops.random import DropoutMaskAttrs
 from cnndsl.ops.reduce import ArgmaxAttrs, ReduceAttrs
 from cnndsl.ops.rules import Sample
+from cnndsl.ops.scalar import ScalarProgram, ScalarStep
 from cnndsl.ops.shape import ConcatAttrs, SliceAttrs, SplitAttrs, TransposeAttrs
 from cnndsl.ops.softmax import SoftmaxAttrs
 
 _LABELS = TensorType(DType.I64, (70,))
 _SCALAR = TensorType(DType.I64, ())
+
+_HALF_BELOW = ScalarStep(leaky_relu, LeakyReluAttrs(0.5), (2,))
+_ADDED = ScalarProgram(2, (ScalarStep(add, Attrs(), (0, 1)), _HALF_BELOW))
+"""An epilogue: the sum with another array, bent at 0."""
+_BENT = ScalarProgram(
+    3,
+    (
+        ScalarStep(add, Attrs(), (0, 2)),
+        replace(_HALF_BELOW, operands=(1,)),
+        ScalarStep(mul, Attrs(), (3, 4)),
+    ),
+)
+"""A prologue of a gradient: the sum of two, times a function of the normalised number."""
 
 LARGER: dict[str, list[Sample]] = {
     "matmul": [
@@ -22,7 +41,10 @@ LARGER: dict[str, list[Sample]] = {
         Sample((f32(3, 33, 17), f32(3, 17, 65))),
         Sample((f32(700, 9), f32(700, 11)), MatmulAttrs(transpose_a=True)),
     ],
-    "dense": [Sample((f32(40, 200), f32(150, 200), f32(150)), DenseAttrs())],
+    "dense": [
+        Sample((f32(40, 200), f32(150, 200), f32(150)), DenseAttrs()),
+        Sample((f32(40, 64), f32(72, 64), f32(72), f32(40, 72)), DenseAttrs(epilogue=_ADDED)),
+    ],
     "transpose": [Sample((f32(3, 16, 5, 7),), TransposeAttrs((0, 2, 3, 1)))],
     "slice": [Sample((f32(2, 24, 5, 7),), SliceAttrs((0, 8, 1, 0), (2, 16, 3, 7)))],
     "concat": [
@@ -40,6 +62,14 @@ LARGER: dict[str, list[Sample]] = {
         ),
         Sample((f32(3, 32, 5, 6), f32(40, 8, 3, 3)), Conv2dAttrs(dilations=(1, 2), groups=4)),
         Sample((f32(2, 40, 5, 6), f32(24, 40, 1, 1))),
+        Sample(
+            (f32(2, 16, 5, 6), f32(40, 16, 3, 3), f32(40), f32(2, 40, 3, 4)),
+            Conv2dAttrs(has_bias=True, epilogue=_ADDED),
+        ),
+        Sample(
+            (f32(2, 16, 5, 6), f32(16, 1, 3, 3), f32(16), f32(2, 16, 3, 4)),
+            Conv2dAttrs(groups=16, has_bias=True, epilogue=_ADDED),
+        ),
         Sample((f32(2, 16, 9, 7), f32(16, 1, 3, 3)), Conv2dAttrs((2, 2), groups=16)),
     ],
     "conv2d_grad_input": [
@@ -96,6 +126,12 @@ LARGER: dict[str, list[Sample]] = {
     "squared_error": [Sample((f32(70, 90), f32(70, 90)))],
     "batch_norm": [
         Sample((f32(9, 24, 3, 5), *(f32(24),) * 4), BatchNormAttrs(), 0.25, 2.0),
+        Sample(
+            (f32(9, 24, 3, 5), *(f32(24),) * 4, f32(9, 24, 3, 5)),
+            BatchNormAttrs(0.1, _ADDED),
+            0.25,
+            2.0,
+        ),
     ],
     "batch_norm_train": [
         Sample((f32(8, 3, 30, 31), f32(3), f32(3)), BatchNormAttrs()),
@@ -104,6 +140,12 @@ LARGER: dict[str, list[Sample]] = {
         Sample((f32(300, 40), f32(40), f32(40)), BatchNormAttrs()),
     ],
     "batch_norm_grad": [
+        Sample(
+            (*(f32(9, 24, 3, 5),) * 2, *(f32(24),) * 4, f32(9, 24, 3, 5)),
+            BatchNormGradAttrs(0.1, _BENT),
+            0.25,
+            2.0,
+        ),
         Sample(
             (f32(8, 3, 30, 31), f32(8, 3, 30, 31), f32(3), f32(3), f32(3)),
             BatchNormGradAttrs(0.1),
