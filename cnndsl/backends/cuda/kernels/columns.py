@@ -96,6 +96,17 @@ class Columns:
         """Elements of the last slice."""
         return self.height - (self.slices - 1) * self.length
 
+    def _room(self, kind: str, totals: Mapping[str, str], joined: str) -> tuple[str, str, str]:
+        """Write how totals are declared, laid into shared memory and read from there."""
+        line, v = self.across * self.vector, f"for (int v = 0; v < {self.vector}; ++v)"
+        declare, keep, join = [], [], joined or _sums(kind, totals)
+        for number, (name, none) in enumerate(totals.items()):
+            first = f"room[{number * self.down * line} + "
+            declare += [f"{kind} {name}[{self.vector}];", f"{v} {name}[v] = {none};"]
+            keep += [v, f"    {first}down * {line} + across * {self.vector} + v] = {name}[v];"]
+            join = re.sub(rf"{name}_of\((\w)\)", rf"{first}\1 * {line} + threadIdx.x]", join)
+        return "\n".join(declare), "\n".join(keep), join
+
     def launch(
         self,
         k: KernelBuilder,
@@ -122,20 +133,7 @@ class Columns:
         cut = {"ACROSS": self.across, "VECTOR": self.vector, "DOWN": self.down}
         index = index_type(self.width * self.height, *(t.size for t in (*k.operands, *k.results)))
         known = {**cut, "I": index, "T": kind}
-        line = self.across * self.vector
-        keep, join = [], joined or _sums(kind, totals)
-        for number, name in enumerate(totals):
-            first = f"room[{number * self.down * line} + "
-            keep.append(
-                f"for (int v = 0; v < {self.vector}; ++v)\n"
-                f"    {first}down * {line} + across * {self.vector} + v] = {name}[v];"
-            )
-            join = re.sub(rf"{name}_of\((\w)\)", rf"{first}\1 * {line} + threadIdx.x]", join)
-        declare = "\n".join(
-            f"{kind} {name}[{self.vector}];\n"
-            f"for (int v = 0; v < {self.vector}; ++v) {name}[v] = {none};"
-            for name, none in totals.items()
-        )
+        declare, keep, join = self._room(kind, totals, joined)
         body = render(
             _COLUMNS,
             GROUPS=self.groups,
@@ -146,7 +144,7 @@ class Columns:
             start=_fill(start, known),
             step=_fill(step, known),
             end=_fill(end, known),
-            keep="\n".join(keep),
+            keep=keep,
             join=_fill(join, known),
             store=_fill(store, known),
             **known,
