@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnndsl.ir.types import DType, TensorType, f32
 from cnndsl.ops.conv import Conv2dAttrs, Conv2dGradAttrs
 from cnndsl.ops.linalg import DenseAttrs, MatmulAttrs
-from cnndsl.ops.norm import BatchNormAttrs
+from cnndsl.ops.norm import BatchNormAttrs, BatchNormGradAttrs
 from cnndsl.ops.pool import Pool2dAttrs
 from cnndsl.ops.random import DropoutMaskAttrs
 from cnndsl.ops.reduce import ArgmaxAttrs, ReduceAttrs
@@ -62,7 +62,7 @@ LARGER: dict[str, list[Sample]] = {
     "batch_norm_grad": [
         Sample(
             (f32(8, 3, 30, 31), f32(8, 3, 30, 31), f32(3), f32(3), f32(3)),
-            BatchNormAttrs(0.1),
+            BatchNormGradAttrs(0.1),
             0.25,
             2.0,
         ),

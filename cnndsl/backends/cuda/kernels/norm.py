@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, ceil_div, element
+from cnndsl.backends.cuda.kernels.elementwise import epilogue, write_program
 from cnndsl.backends.cuda.kernels.maps import each
 from cnndsl.backends.cuda.kernels.rows import (
     BLOCK,
@@ -23,7 +24,13 @@ from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
 from cnndsl.backends.cuda.text import row_major
 from cnndsl.ir.graph import Node
-from cnndsl.ops.norm import BatchNormAttrs, batch_norm, batch_norm_grad, batch_norm_train
+from cnndsl.ops.norm import (
+    BatchNormAttrs,
+    BatchNormGradAttrs,
+    batch_norm,
+    batch_norm_grad,
+    batch_norm_train,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +98,19 @@ class _Channels:
 _APPLY = """
 const $I c = $channel;
 const $T rate = scale[c] / sqrt_of(variance[c] + $EPS);
-y[i] = (x[i] - mean[c]) * rate + shift[c];
+const $T normal = (x[i] - mean[c]) * rate + shift[c];
+$work
+y[i] = $found;
 """
 
 
-def _apply(k: KernelBuilder, channels: _Channels, eps: float, mean: Pointer, var: Pointer) -> None:
+def _apply(
+    k: KernelBuilder, channels: _Channels, attrs: BatchNormAttrs, mean: Pointer, var: Pointer
+) -> None:
     x = k.operands[0]
+    first = len(k.operands) - (attrs.epilogue.inputs - 1 if attrs.epilogue else 0)
+    extras = k.operands[first:]
+    work, found = epilogue(attrs.epilogue, x, extras, "normal", "i")
     each(
         k,
         "apply",
@@ -108,18 +122,21 @@ def _apply(k: KernelBuilder, channels: _Channels, eps: float, mean: Pointer, var
             ("shift", k.operand(2)),
             ("mean", mean),
             ("variance", var),
+            *((f"e{i}", k.operand(first + i)) for i in range(len(extras))),
         ],
         writes=[("y", k.result())],
         channel=channels.channel,
         T=element(x),
-        EPS=literal(eps, x.dtype),
+        EPS=literal(attrs.eps, x.dtype),
+        work=work,
+        found=found,
     )
 
 
 @kernels.rule(batch_norm)
 def batch_norm_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
     """Centre, scale, shift."""
-    _apply(k, _Channels(k, 0), node.attrs.eps, k.operand(3), k.operand(4))
+    _apply(k, _Channels(k, 0), node.attrs, k.operand(3), k.operand(4))
 
 
 _MOMENTS = """
@@ -175,17 +192,18 @@ def batch_norm_train_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
         LAST=literal(last, x.dtype),
         COUNT=literal(rows.width, x.dtype),
     )
-    _apply(k, channels, node.attrs.eps, k.result(1), k.result(2))
+    _apply(k, channels, node.attrs, k.result(1), k.result(2))
 
 
 _PRODUCTS = """
 $T* room = reinterpret_cast<$T*>(shared_memory);
-const $T centre = mean[channel];
+const $I c = channel;
 $T total = 0, along = 0;
 for ($I j = first + lane; j < stop; j += $LANES) {
-    const $T g = grad[$at];
+    const $I i = $at;
+    $gradient
     total += g;
-    along += g * (x[$at] - centre);
+    along += g * (x[i] - mean[c]);
 }
 total = over_lanes<Sum, $LANES>(total, room);
 along = over_lanes<Sum, $LANES>(along, room);
@@ -209,22 +227,44 @@ _SPREAD = """
 const $I c = $channel;
 const $T rate = $T(1) / sqrt_of(variance[c] + $EPS);
 const $T h = (x[i] - mean[c]) * rate;
-y[i] = (grad[i] - (h * (d_scale[c] / $COUNT) + d_shift[c] / $COUNT)) * (scale[c] * rate);
+$gradient
+y[i] = (g - (h * (d_scale[c] / $COUNT) + d_shift[c] / $COUNT)) * (scale[c] * rate);
 """
 
 
+def _gradient(k: KernelBuilder, attrs: BatchNormGradAttrs) -> tuple[str, list[tuple[str, Pointer]]]:
+    """Write the gradient `g` of element `i` in channel `c`; gives what more is read for it."""
+    kind, dtype = element(k.operands[1]), k.operands[1].dtype
+    if attrs.prologue is None:
+        return f"const {kind} g = grad[i];", []
+    names = ["g0", "normal", *(f"q{i}" for i in range(len(k.operands) - 6))]
+    values = ["grad[i]", "(x[i] - mean[c]) * factor + shift[c]"]
+    values += [f"e{i}[i]" for i in range(len(k.operands) - 6)]
+    lets = [f"const {kind} factor = scale[c] / sqrt_of(variance[c] + {literal(attrs.eps, dtype)});"]
+    lets += [f"const {kind} {name} = {value};" for name, value in zip(names, values, strict=True)]
+    work, found = write_program(attrs.prologue, dtype, names, prefix="u")
+    extras = [(f"e{i}", k.operand(6 + i)) for i in range(len(k.operands) - 6)]
+    return "\n".join([*lets, work, f"const {kind} g = {found};"]), [
+        ("shift", k.operand(5)),
+        *extras,
+    ]
+
+
 @kernels.rule(batch_norm_grad)
-def batch_norm_grad_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
+def batch_norm_grad_cuda(k: KernelBuilder, node: Node[BatchNormGradAttrs]) -> None:
     """Both sums by slices; of channels; one pass for the gradient of x."""
     channels = _Channels(k, 1)
     x, slices, rows = k.operands[1], channels.slices, channels.rows
     kind, eps = element(x), literal(node.attrs.eps, x.dtype)
     totals, products = (k.scratch(rows.count * slices, kind) for _ in range(2))
-    both = [("grad", k.operand(0)), ("x", k.operand(1))]
+    gradient, more = _gradient(k, node.attrs)
+    both = [("grad", k.operand(0)), ("x", k.operand(1)), ("mean", k.operand(3)), *more]
+    for_sums = [("scale", k.operand(2)), ("variance", k.operand(4))] if more else []
     channels.sums(
         _PRODUCTS,
-        [*both, ("mean", k.operand(3))],
+        [*both, *for_sums],
         [("totals", totals), ("products", products)],
+        gradient=gradient,
     )
     each(
         k,
@@ -245,7 +285,6 @@ def batch_norm_grad_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
         reads=[
             *both,
             ("scale", k.operand(2)),
-            ("mean", k.operand(3)),
             ("variance", k.operand(4)),
             ("d_scale", k.result(1)),
             ("d_shift", k.result(2)),
@@ -255,4 +294,5 @@ def batch_norm_grad_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
         T=kind,
         EPS=eps,
         COUNT=literal(rows.width, x.dtype),
+        gradient=gradient,
     )
