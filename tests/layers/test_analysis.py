@@ -12,7 +12,7 @@ from cnndsl.layers.base import SettingValue
 from cnndsl.layers.network import Input, Layer, Network
 
 if TYPE_CHECKING:
-    from tests.layers.conftest import Bench, Step, Step
+    from tests.layers.conftest import Bench, Step
 
 
 def conv(filters: int, window: int, **given: SettingValue) -> Step:
