@@ -121,7 +121,7 @@ class _Recurrent(LayerKind):
         neurons = spec.count("neurons")
         if len(inputs) > 1 and inputs[1] != (neurons,):
             raise LayerError(
-                "E0303",
+                "E0307",
                 f"`{self.name}` has a state of {neurons} numbers and should begin with "
                 f"{show_size(inputs[1])}",
                 label="these must be as many",

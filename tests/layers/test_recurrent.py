@@ -149,7 +149,7 @@ def test_initial_weights_have_the_spread_of_one_gate(bench: Bench) -> None:
     [
         ("input [100]\nlstm 8", "E0307", "`lstm` reads a sequence row by row"),
         ("input [1001x4]\ngru 8", "E0602", "1,001 steps; the limit is 1,000"),
-        ("input a [8x4]\ninput b [5]\nfrom a - rnn 8 b", "E0303", "a state of 8 numbers"),
+        ("input a [8x4]\ninput b [5]\nfrom a - rnn 8 b", "E0307", "a state of 8 numbers"),
         ("input [8x4]\nrnn 8 relu tanh", "E0206", "two different things"),
         ("input [8x4]\nrnn 8 all last", "E0206", "two different things"),
         ("input [8x4]\nrnn", "E0205", "`neurons`"),
