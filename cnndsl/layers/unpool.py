@@ -126,7 +126,7 @@ class Unpool(_Enlarging):
         maker = makers[1]
         kind = maker.spec.kind if maker is not None else None
         if maker is None or not isinstance(kind, MaxPool):
-            what = f"a `{maker.spec.kind.name}`" if maker is not None else "an input"
+            what = f"`{maker.spec.kind.name}`" if maker is not None else "an input"
             raise LayerError(
                 "E0307",
                 f"`unpool` takes the places that a `maxpool` took its numbers from, not {what}",

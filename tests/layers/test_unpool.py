@@ -84,8 +84,8 @@ def test_a_pool_that_rounds_down_leaves_zeros() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("conv 4 3x3 half as c - maxpool 2x2/2 - unpool c", "not a `conv`"),
-        ("avgpool 2x2/2 as p - unpool p", "not a `avgpool`"),
+        ("conv 4 3x3 half as c - maxpool 2x2/2 - unpool c", "not `conv`"),
+        ("avgpool 2x2/2 as p - unpool p", "not `avgpool`"),
         ("input y [4x4x3]\nfrom y - unpool y", "not an input"),
     ],
 )
