@@ -200,6 +200,20 @@ def test_a_residual_is_asked_for_before_the_sums_are_made() -> None:
     assert asked[0] > asked[1]
 
 
+def test_pixels_and_results_that_no_core_holds_are_asked_for() -> None:
+    def asked(images: int, size: int, weight: Shape) -> tuple[int, int]:
+        sample = Case((images, weight[1], size, size), weight).sample(conv2d)
+        kernel = compiled(conv2d, sample).kernel(NodeId("node"))
+        calls = [line for line in kernel.text.splitlines() if "call void @llvm.prefetch" in line]
+        written = sum("i32 1, i32 3, i32 1)" in line for line in calls)
+        return len(calls) - written, written
+
+    # Pixels of the next tile, beside weights.
+    assert asked(1, 32, (16, 64, 1, 1))[0] < asked(32, 32, (16, 64, 1, 1))[0]
+    assert asked(1, 30, (32, 1, 3, 3))[1] == 0
+    assert asked(100, 30, (32, 1, 3, 3))[1] > 0
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     pair = st.tuples(st.integers(1, 3), st.integers(1, 3))

@@ -52,6 +52,7 @@ def _pool(k: KernelBuilder, attrs: Pool2dAttrs, first: float, *, whole: bool | N
 
                 def taps(_: Index, image_row: Index) -> None:
                     pixels = f.at(source, at.kind, f.imul(image_row, at.image[1]))
+                    at.ask(f, pixels, chunk)
                     for tap in at.taps(f, pixels, chunk, first):
                         known = f.get(total)
                         joined = f.add(known, tap.value) if mean else f.maximum(known, tap.value)
