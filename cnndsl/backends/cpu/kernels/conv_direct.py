@@ -69,6 +69,8 @@ def write_taps(
 
 FEW_PANELS = 16
 """Panels of filters that go through the same pixels."""
+CHANNELS_AHEAD = 2
+"""Channels between what is copied and what is asked for."""
 ROWS_AHEAD = 2
 """Rows of tiles between what is computed and where there is made room for."""
 
@@ -213,6 +215,8 @@ class _Direct:
         with f.loop(0, self.sums.inputs) as c:
             source = f.at(f.operand(self.operand), self.kind, f.imul(f.iadd(channel, c), size))
             place = f.at(target, self.kind, f.imul(c, count * frame.pitch))
+            ahead = f.at(source, self.kind, CHANNELS_AHEAD * size)
+            frame.ask(f, self.kind, ahead, (first, count))
             frame.write_rows(f, self.kind, source, place, (first, f.iadd(first, count)))
         return target
 
