@@ -216,6 +216,16 @@ def test_blocks_are_larger_where_filters_come_from_memory() -> None:
     assert cuts(512).tiles == 98  # of two images
 
 
+def test_room_is_made_for_results_that_no_core_holds() -> None:
+    def made(images: int) -> int:
+        sample = Case((images, 16, 32, 32), (32, 16, 3, 3), SAME).sample(conv2d)
+        text = compiled(conv2d, sample, policy=winograd("winograd4")).kernel(NodeId("node")).text
+        return text.count("i32 1, i32 3, i32 1)")
+
+    assert made(1) == 0
+    assert made(64) > 0
+
+
 def test_exact_precision_forbids_it() -> None:
     sample = Case((1, 32, 28, 28), (32, 32, 3, 3), SAME).sample(conv2d)
     policy = Policy(precision="exact", algorithms={"conv2d": "winograd4"})
