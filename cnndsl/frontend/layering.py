@@ -10,7 +10,7 @@ from cnndsl.frontend.core import Core, Env, Name
 from cnndsl.frontend.explain import explain, several_streams, too_few_streams
 from cnndsl.frontend.heads import LayerHead
 from cnndsl.frontend.readings import Reading, layer_error
-from cnndsl.frontend.records import Record, check_tensors
+from cnndsl.frontend.records import Record, check_steps, check_tensors
 from cnndsl.frontend.scope import BROKEN, Flow, Stream
 from cnndsl.frontend.words import WordReader
 from cnndsl.layers.base import (
@@ -18,6 +18,7 @@ from cnndsl.layers.base import (
     LayerError,
     LayerKind,
     LayerSpec,
+    Maker,
     SettingValue,
     Takes,
     show_size,
@@ -239,12 +240,17 @@ class Layering(Core):
         if kind.name == "id":
             return Flow(streams).brought_by(request.at)
         env.frame.builder.charge(request.span)
-        spec = LayerSpec(kind, request.settings, request.spans, request.span)
         try:
+            settled = kind.settled(request.settings, tuple(map(_maker, streams)))
+            spec = LayerSpec(kind, settled, request.spans, request.span)
             size = kind.output(spec, sizes)
+            unrolled = kind.unrolled(spec, sizes)
             parameters = kind.parameters(spec, sizes)
         except LayerError as problem:
             raise explain(problem, reading, env, streams, request.at, self.cut) from None
+        if unrolled > 1:
+            check_steps(kind.name, sizes[0], unrolled, self.limits, request.at)
+            env.frame.builder.charge(request.span, unrolled)
         said = request.label or kind.name
         check_tensors(
             f"`{said}`", (size, *(p.shape for p in parameters)), self.limits, request.span
@@ -297,6 +303,12 @@ class Layering(Core):
                 )
             )
         return twin.owner or twin
+
+
+def _maker(stream: Stream) -> Maker | None:
+    """Give what makes a stream; nothing for an input."""
+    source = stream.source
+    return Maker(source.name, source.spec, source.sizes) if isinstance(source, Record) else None
 
 
 def _needs_scores(stream: Stream) -> bool:

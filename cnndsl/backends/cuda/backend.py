@@ -16,6 +16,7 @@ from cnndsl.backends.cuda import kernels as kernels
 from cnndsl.backends.cuda.driver import Command, Driver, Recording
 from cnndsl.backends.cuda.faults import label_fault
 from cnndsl.backends.cuda.kernel import ALIGNMENT, Kernel
+from cnndsl.backends.cuda.layout import from_device, in_memory, to_device
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.program import (
     Layout,
@@ -24,12 +25,14 @@ from cnndsl.backends.cuda.program import (
     parameter_address,
     write_kernels,
 )
+from cnndsl.backends.cuda.storage import storage_of
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import put_off
-from cnndsl.ir.graph import NodeId
+from cnndsl.ir.graph import Graph, NodeId
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.rules import Array, compute
+from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Arena, Phase, Plan, Step
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.runtime.profile import Profile
@@ -78,10 +81,23 @@ class CudaBackend(Backend):
 
     def algorithms(self, plan: Plan) -> Mapping[NodeId, str]:
         """Name the ways of products and convolutions; nothing is compiled."""
+        plan = self._planned(plan)
         written = write_kernels((*plan.prepare, *plan.steps), self._policy)
         return {name: kernel.algorithm for name, kernel in written.items() if kernel.algorithm}
 
+    def plan(self, graph: Graph) -> Plan:
+        """Give the order and the memory of a graph: channels last, activations halved if asked."""
+        storage = storage_of(graph, self._policy)
+        return make_plan(graph, alignment=self.alignment, storage=storage)
+
+    def _planned(self, plan: Plan) -> Plan:
+        """Give a plan whose values are kept as the kernels expect: another if need be."""
+        if plan.storage == storage_of(plan.graph, self._policy):
+            return plan
+        return self.plan(plan.graph)
+
     def _compile(self, plan: Plan) -> Executable:
+        plan = self._planned(plan)
         steps = (*plan.prepare, *plan.steps)
         half = [
             step.node.id
@@ -151,13 +167,13 @@ class CudaExecutable(Executable):
 
     def _put(self, address: int, array: Array, kind: TensorType) -> None:
         if array.size:
-            self.driver.write(address, np.ascontiguousarray(array, kind.dtype.numpy))
+            self.driver.write(address, to_device(array.astype(kind.dtype.numpy, copy=False)))
 
     def _get(self, address: int, kind: TensorType) -> Array:
-        array = np.empty(kind.shape, kind.dtype.numpy)
+        array = np.empty(in_memory(kind.shape), kind.dtype.numpy)
         if array.size:
             self.driver.read(address, array)
-        return array
+        return from_device(array)
 
     def _write_state(self, arrays: Mapping[str, Array]) -> None:
         with self._queue:
@@ -177,7 +193,7 @@ class CudaExecutable(Executable):
             return
         with self._queue:
             program = self._program
-            commands = chain(program.before(), *program.steps(Phase.PREPARE))
+            commands = chain(program.before(Phase.PREPARE), *program.steps(Phase.PREPARE))
             self.driver.do(tuple(commands))
             self._complain()
 
@@ -190,8 +206,10 @@ class CudaExecutable(Executable):
         with self._queue:
             begin = perf_counter()
             for name, array in feeds.items():
-                slot = self.plan.slots[next(iter(self.plan.graph[NodeId(name)].results))]
-                self._put(self._program.address(slot), array, slot.type)
+                kind = self.plan.graph[NodeId(name)].type
+                if array.size:
+                    fed = np.ascontiguousarray(array, kind.dtype.numpy)
+                    self.driver.write(self._program.feed(name), fed)
             times = self._run_timed() if timed else self._run_all()
             outputs = {
                 name: self._get(self._program.output(name), self.plan.graph.type_of(value))

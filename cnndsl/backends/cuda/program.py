@@ -16,6 +16,8 @@ from cnndsl.backends.cuda.kernel import (
     Launch,
     Place,
 )
+from cnndsl.backends.cuda.kernels.shape import turning
+from cnndsl.backends.cuda.layout import is_turned
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import (
@@ -28,6 +30,7 @@ from cnndsl.backends.cuda.updates import (
 )
 from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ops.rules import Array
+from cnndsl.ops.structural import input_
 from cnndsl.plan.plan import Arena, Phase, Plan, Slot, Step
 
 REPORT_BYTES = 8
@@ -44,7 +47,12 @@ def key_of(step: Step) -> Key:
         tuple(slot.type for slot in step.operands),
         tuple(slot.type for slot in step.results),
         aliased,
+        (_halved(step.operands), _halved(step.results)),
     )
+
+
+def _halved(slots: Sequence[Slot]) -> tuple[bool, ...]:
+    return tuple(slot.element_bytes > 0 for slot in slots)
 
 
 def _overlap(a: Slot, b: Slot) -> bool:
@@ -86,6 +94,8 @@ class Layout:
     """Where outputs are brought to safety before parameters are overwritten."""
     own: Mapping[Value, int]
     """Values that have memory of their own, as updates which wait for the end read them."""
+    fed: Mapping[NodeId, int]
+    """Where inputs are put that lie otherwise in the program than they come."""
     tables: tuple[int, int]
     """First byte of the rows and of the blocks of joined updates."""
     nbytes: int
@@ -112,11 +122,16 @@ class Layout:
         outputs = {}
         if plan.copies:
             for name, value in plan.graph.outputs.items():
-                outputs[name] = take(plan.graph.type_of(value).nbytes)
-        own = {v: take(plan.graph.type_of(v).nbytes) for v in own_memory(plan, waiting)}
+                outputs[name] = take(plan.slots[value].nbytes)
+        own = {v: take(plan.slots[v].nbytes) for v in own_memory(plan, waiting)}
+        fed = {
+            node.id: take(node.type.nbytes)
+            for node in plan.graph.nodes()
+            if node.op is input_ and is_turned(node.type.shape)
+        }
         rows, blocks = table_bytes(waiting)
         tables = take(rows), take(blocks)
-        return cls(arenas, scratch, scratch_bytes, reports, outputs, own, tables, top)
+        return cls(arenas, scratch, scratch_bytes, reports, outputs, own, fed, tables, top)
 
     def place(self, slot: Slot) -> int:
         """Give the first byte of a slot."""
@@ -147,6 +162,7 @@ class Program:
         self._poison = poison
         self._waiting = waiting
         self._updates, self.tables = self._join()
+        self._turned = self._turn()
 
     def _join(self) -> tuple[list[Command], list[tuple[int, Array]]]:
         """Give the commands of the updates, and the tables that they need at their addresses."""
@@ -183,6 +199,13 @@ class Program:
         """Give the address of a slot."""
         return self._base + self._layout.place(slot)
 
+    def feed(self, name: str) -> int:
+        """Give the address at which an input is put before a run, in row-major order."""
+        node = NodeId(name)
+        if node in self._layout.fed:
+            return self._base + self._layout.fed[node]
+        return self.address(self._plan.slots[Value(node)])
+
     def output(self, name: str) -> int:
         """Give the address at which an output is read after a run."""
         if name in self._layout.outputs:
@@ -214,11 +237,23 @@ class Program:
         return [*commands, *self._updates, *self.after()]
 
     def launches(self) -> list[Launch]:
-        """Give the functions of the joined updates."""
-        return [command.launch for command in self._updates if isinstance(command, Run)]
+        """Give the functions of the joined updates, and of what turns inputs."""
+        commands = (*self._updates, *self._turned)
+        return [command.launch for command in commands if isinstance(command, Run)]
 
-    def before(self) -> list[Command]:
-        """Give what comes before the steps of a phase: reports are cleared."""
+    def _turn(self) -> list[Command]:
+        """Give the commands that bring inputs from where they are fed to where they are read."""
+        commands: list[Command] = []
+        for node, place in self._layout.fed.items():
+            slot = self._plan.slots[Value(node)]
+            launch = turning(self._plan.graph[node])
+            source = Stretch(self._base + place, slot.nbytes, Access.READ)
+            target = Stretch(self.address(slot), slot.nbytes, Access.WRITE)
+            commands.append(Run(launch, (source, target)))
+        return commands
+
+    def before(self, phase: Phase = Phase.RUN) -> list[Command]:
+        """Give what comes before the steps of a phase: reports are cleared, inputs turned."""
         places = list(self.reports().values())
         commands: list[Command] = []
         if places:
@@ -228,7 +263,7 @@ class Program:
             commands.append(Fill(workspace, self._plan.arena_bytes[Arena.WORKSPACE], POISON))
             scratch = self._base + self._layout.scratch
             commands.append(Fill(scratch, self._layout.scratch_bytes, POISON))
-        return commands
+        return commands + (self._turned if phase is Phase.RUN else [])
 
     def after(self) -> list[Command]:
         """Give what comes after the steps of a run: outputs to safety, then updates."""
@@ -237,7 +272,7 @@ class Program:
             value = self._plan.graph.outputs[name]
             slot = self._plan.slots[value]
             place = self._where(value, slot)
-            commands.append(Move(place, self.output(name), slot.type.nbytes))
+            commands.append(Move(place, self.output(name), slot.nbytes))
         for copy in self._plan.copies:
             source, target = self.address(copy.source), self.address(copy.target)
             commands.append(Move(source, target, copy.source.type.nbytes))

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from cnndsl.compiler import Training
 from cnndsl.frontend.parse import parse
 from cnndsl.layers.network import Network
+from cnndsl.recipes.optimizers import SGD, Adam, Optimizer, RMSprop
 from cnndsl.session import Choices, plain_elaboration
-from cnndsl.train.optimizers import SGD, Adam, Optimizer, RMSprop
 
 T = TypeVar("T")
 
