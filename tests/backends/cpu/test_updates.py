@@ -11,7 +11,7 @@ from cnndsl.backends.cpu.updates import MOST_ARRAYS, groups, updates
 from cnndsl.compiler import CompileOptions, lower_network, optimize, plan_graph
 from cnndsl.ir.types import DType
 from cnndsl.plan.plan import Plan
-from cnndsl.train.optimizers import OPTIMIZERS
+from cnndsl.recipes.optimizers import OPTIMIZERS
 from tests.backends.cpu.machine import needs_jit
 from tests.backends.cpu.random_networks import RandomNetwork
 from tests.zoo.networks import Subject, feeds, worn_state
