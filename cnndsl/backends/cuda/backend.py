@@ -10,12 +10,15 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from cnndsl.backends.base import Backend, Precision
 from cnndsl.backends.cuda import kernels as kernels
-from cnndsl.backends.cuda.driver import Command, Driver, Recording
+from cnndsl.backends.cuda.borrowing import Borrowed, Kept, Recordings, borrow, place
+from cnndsl.backends.cuda.driver import Driver
 from cnndsl.backends.cuda.faults import label_fault
 from cnndsl.backends.cuda.kernel import ALIGNMENT, Kernel
+from cnndsl.backends.cuda.lending import DeviceArray
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.program import (
     Layout,
@@ -26,7 +29,7 @@ from cnndsl.backends.cuda.program import (
 )
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import put_off
-from cnndsl.ir.graph import NodeId
+from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.rules import Array, compute
@@ -127,7 +130,10 @@ class CudaExecutable(Executable):
         self._layout = Layout.of(plan, written, waiting)
         driver.load(launches_of(written.values()))
         check_memory(driver, plan, self._layout)
-        self._base = driver.allocate(self._layout.nbytes)
+        try:
+            self._base = driver.allocate(self._layout.nbytes)
+        except BackendError as error:
+            raise BackendError(f"{error}\n{what_fits(driver, plan, self._layout)}") from None
         weakref.finalize(self, driver.release, self._base)
         self._program = Program(plan, written, self._layout, self._base, waiting, poison=poison)
         driver.load(self._program.launches())
@@ -135,7 +141,8 @@ class CudaExecutable(Executable):
             driver.write(address, table)
         self._queue = threading.Lock()
         self._record = record
-        self._recording: Recording | None = None
+        self._kept = Kept(driver)
+        self._recordings = Recordings(driver, self._kept)
         self._judges = {
             step.node.id: step
             for step in (*plan.prepare, *plan.steps)
@@ -181,36 +188,86 @@ class CudaExecutable(Executable):
             self.driver.do(tuple(commands))
             self._complain()
 
-    def _run_commands(self) -> tuple[Command, ...]:
-        return tuple(self._program.run())
+    def run_on_device(
+        self, inputs: Mapping[str, npt.ArrayLike], *, stream: int | None = None
+    ) -> dict[str, DeviceArray]:
+        """Run once without a copy from or to the host: outputs are views of the device's memory.
+
+        Arrays on this device, by DLPack or `__cuda_array_interface__`, are read where they lie,
+        and must not change until the run is done; others are copied as by `run`. With `stream`,
+        a CUDA stream's handle, the run waits for what is queued there, and what is queued there
+        afterwards waits for the run. The views hold until the next run. Raises as `run` does.
+        """
+        borrowed = self._borrow(inputs, host=True)
+        feeds = self._fit({n: a for n, a in inputs.items() if n not in borrowed}, borrowed)
+        return self._with_state(lambda: self._run_lending(feeds, borrowed, stream))
+
+    def _borrow(self, inputs: Mapping[str, Any], *, host: bool) -> Borrowed:
+        name = self.plan.graph.name
+        return borrow(self.driver, inputs, self.inputs, program=name, host=host)
+
+    def _checked_run(
+        self, inputs: Mapping[str, npt.ArrayLike], *, timed: bool
+    ) -> tuple[dict[str, Array], Profile | None]:
+        borrowed = self._borrow(inputs, host=False)
+        feeds = self._fit({n: a for n, a in inputs.items() if n not in borrowed}, borrowed)
+        return self._with_state(lambda: self._run_reading(feeds, borrowed, timed=timed))
 
     def _launch(
         self, feeds: Mapping[str, Array], *, timed: bool
     ) -> tuple[dict[str, Array], Profile | None]:
+        return self._run_reading(feeds, {}, timed=timed)
+
+    def _run_lending(
+        self, feeds: Mapping[str, Array], borrowed: Borrowed, stream: int | None
+    ) -> dict[str, DeviceArray]:
+        with self._queue:
+            if stream is not None:
+                self.driver.follow(stream)
+            program, _ = self._start(feeds, borrowed, timed=False)
+            if stream is not None:
+                self.driver.lead(stream)
+            self._complain()
+            owner = (self, borrowed)
+            return {
+                name: DeviceArray(program.output(name), kind, self.driver, owner)
+                for name, kind in self.outputs.items()
+            }
+
+    def _run_reading(
+        self, feeds: Mapping[str, Array], borrowed: Borrowed, *, timed: bool
+    ) -> tuple[dict[str, Array], Profile | None]:
         with self._queue:
             begin = perf_counter()
-            for name, array in feeds.items():
-                slot = self.plan.slots[next(iter(self.plan.graph[NodeId(name)].results))]
-                self._put(self._program.address(slot), array, slot.type)
-            times = self._run_timed() if timed else self._run_all()
+            program, times = self._start(feeds, borrowed, timed=timed)
             outputs = {
-                name: self._get(self._program.output(name), self.plan.graph.type_of(value))
-                for name, value in self.plan.graph.outputs.items()
+                name: self._get(program.output(name), kind) for name, kind in self.outputs.items()
             }
             self._complain()
             if not timed:
                 return outputs, None
             return outputs, Profile.of(self.plan, times, perf_counter() - begin)
 
-    def _run_all(self) -> list[float]:
-        """Replay the recording, which the first run makes; gives no times."""
-        if not self._record:
-            self.driver.do(self._run_commands())
-            return []
-        if self._recording is None:
-            self._recording = self.driver.record(self._run_commands())
-        self._recording.replay()
-        return []
+    def _start(
+        self, feeds: Mapping[str, Array], borrowed: Borrowed, *, timed: bool
+    ) -> tuple[Program, list[float]]:
+        """Queue a run; gives the program that runs, and the seconds of its steps if `timed`."""
+        for name, array in feeds.items():
+            slot = self.plan.slots[Value(NodeId(name))]
+            self._put(self._program.address(slot), array, slot.type)
+        bound, copies = place(self._program, self.plan, borrowed)
+        if copies:
+            self.driver.do(copies)
+        program = self._program.bind(bound) if bound else self._program
+        times: list[float] = []
+        if timed:
+            times = self._run_timed(program)
+        elif self._record:
+            self._recordings.replay(program, bound)
+        else:
+            self.driver.do(tuple(program.run()))
+        self._kept.until_now((borrowed, feeds))
+        return program, times
 
     def repeat(self, runs: int) -> float:
         """Replay the last run so many times and give the seconds of one, transfers left out.
@@ -218,20 +275,20 @@ class CudaExecutable(Executable):
         Updates are made, on the same feeds again and again. Raises `BackendError` before a run.
         """
         with self._queue:
-            if self._recording is None:
+            recording = self._recordings.last
+            if recording is None:
                 raise BackendError(f"{self.plan.graph.name} was not run yet")
             name, value = next(iter(self.plan.graph.outputs.items()))
             place, kind = self._program.output(name), self.plan.graph.type_of(value)
             self._get(place, kind)
             begin = perf_counter()
             for _ in range(runs):
-                self._recording.replay()
+                recording.replay()
             self._get(place, kind)
             return (perf_counter() - begin) / runs
 
-    def _run_timed(self) -> list[float]:
+    def _run_timed(self, program: Program) -> list[float]:
         """Queue the steps one by one with a clock on each; gives the seconds of each."""
-        program = self._program
         self.driver.do(program.before())
         times = self.driver.time(program.steps(Phase.RUN))
         self.driver.do(program.after())
@@ -274,15 +331,24 @@ def check_memory(driver: Driver, plan: Plan, layout: Layout) -> None:
     free = driver.free_bytes()
     if free is None or layout.nbytes <= free:
         return
+    raise BackendError(
+        f"{plan.graph.name} takes {layout.nbytes / 2**20:,.0f} MiB of device memory; "
+        f"{driver.name} has {free / 2**20:,.0f} MiB free\n{what_fits(driver, plan, layout)}"
+    )
+
+
+def what_fits(driver: Driver, plan: Plan, layout: Layout) -> str:
+    """Say which batch would fit into the memory that a device has free, as far as is known.
+
+    What grows with the batch is feeds and workspace; the rest is there once.
+    """
+    free = driver.free_bytes() or 0
     each_run = plan.arena_bytes[Arena.INPUT] + plan.arena_bytes[Arena.WORKSPACE]
     fixed = layout.nbytes - each_run
     batches = [node.type.shape[0] for node in plan.nodes_of("input") if node.type.rank > 1]
     advice = "help: --device cpu has the memory of the machine"
     if batches and each_run and free > fixed:
         fits = int(batches[0] * (free - fixed) / each_run)
-        if fits:
+        if 0 < fits < batches[0]:
             advice = f"help: a batch of {fits} would fit; this one is {batches[0]}"
-    raise BackendError(
-        f"{plan.graph.name} takes {layout.nbytes / 2**20:,.0f} MiB of device memory; "
-        f"{driver.name} has {free / 2**20:,.0f} MiB free\n{advice}"
-    )
+    return advice

@@ -11,6 +11,7 @@ from cnndsl.backends.base import Precision
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
 from cnndsl.backends.cuda.folders import code_folder
+from cnndsl.backends.cuda.nvrtc import unavailable
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.support.settings import Settings
 
@@ -56,7 +57,7 @@ def why_not(number: int) -> str | None:
     except ImportError as error:
         return f"CuPy cannot be imported: {str(error).strip().splitlines()[0]}"
     runtime: Any = cupy.cuda.runtime
-    return _driver_fault(runtime) or _device_fault(runtime, number)
+    return _driver_fault(runtime) or _device_fault(runtime, number) or _compiler_fault()
 
 
 def _driver_fault(runtime: Any) -> str | None:
@@ -85,6 +86,12 @@ def _device_fault(runtime: Any, number: int) -> str | None:
         there = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
         return f"there is no GPU {number}; this machine has {there if count else 'none'}"
     return None
+
+
+def _compiler_fault() -> str | None:
+    """Say what is wrong with the compiler of kernels."""
+    words = unavailable()
+    return None if words is None else f"{words}; {INSTALL}"
 
 
 def _dotted(version: int) -> str:

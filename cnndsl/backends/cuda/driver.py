@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cnndsl.backends.cuda.kernel import Access, Dim3, Launch
+from cnndsl.backends.cuda.lending import Lender
 from cnndsl.ops.rules import Array
+from cnndsl.runtime.foreign import ForeignArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,15 @@ class Recording(Protocol):
         """Do it again."""
 
 
-class Driver(Protocol):
+class Mark(Protocol):
+    """A place in the queue."""
+
+    @property
+    def done(self) -> bool:
+        """Tell whether all that was queued before it is done."""
+
+
+class Driver(Lender, Protocol):
     """One device and one queue of commands on it."""
 
     @property
@@ -95,8 +105,15 @@ class Driver(Protocol):
     def write(self, address: int, array: Array) -> None:
         """Copy a contiguous array from the host, in the order of the queue."""
 
-    def read(self, address: int, array: Array) -> None:
-        """Wait for the queue and copy to a contiguous array of the host."""
+    def borrow(self, given: object) -> ForeignArray:
+        """Give where an array of another library lies, if that is memory of this device.
+
+        What its producer has queued comes before what is queued here from now on. Raises
+        `ForeignError` for one that lies elsewhere, or not in the order of its indices.
+        """
+
+    def mark(self) -> Mark:
+        """Put a mark into the queue."""
 
     def do(self, commands: Sequence[Command]) -> None:
         """Queue commands; an error may show only when something is read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from cnndsl.backends.cuda.driver import Command, Fill, Move, Run, Stretch
@@ -146,7 +147,25 @@ class Program:
         self._base = base
         self._poison = poison
         self._waiting = waiting
+        self._bound: tuple[tuple[int, int, int], ...] = ()
         self._updates, self.tables = self._join()
+
+    def bind(self, feeds: Mapping[NodeId, int]) -> Program:
+        """Give the program that reads these inputs at addresses outside its memory.
+
+        Only inputs of `bindable` may be bound: nobody writes to an input, and the tables of joined
+        updates, which hold addresses, stay as they are.
+        """
+        twin = copy(self)
+        slots = {name: self._plan.slots[Value(name)] for name in feeds}
+        twin._bound = tuple((slots[n].offset, slots[n].end, feeds[n]) for n in feeds)
+        return twin
+
+    def bindable(self, name: NodeId) -> bool:
+        """Tell whether an input may lie elsewhere: it has bytes, and no update reads it."""
+        slot = self._plan.slots[Value(name)]
+        reads = (origin(self._plan, v) for step in self._waiting for v in step.node.operands)
+        return slot.type.nbytes > 0 and Value(name) not in reads
 
     def _join(self) -> tuple[list[Command], list[tuple[int, Array]]]:
         """Give the commands of the updates, and the tables that they need at their addresses."""
@@ -180,7 +199,11 @@ class Program:
         return self.address(slot) if own is None else self._base + own
 
     def address(self, slot: Slot) -> int:
-        """Give the address of a slot."""
+        """Give the address of a slot; of one in a bound input, where that lies."""
+        if slot.arena is Arena.INPUT:
+            for begin, end, place in self._bound:
+                if begin <= slot.offset < end:
+                    return place + slot.offset - begin
         return self._base + self._layout.place(slot)
 
     def output(self, name: str) -> int:
@@ -238,9 +261,9 @@ class Program:
             slot = self._plan.slots[value]
             place = self._where(value, slot)
             commands.append(Move(place, self.output(name), slot.type.nbytes))
-        for copy in self._plan.copies:
-            source, target = self.address(copy.source), self.address(copy.target)
-            commands.append(Move(source, target, copy.source.type.nbytes))
+        for kept in self._plan.copies:
+            source, target = self.address(kept.source), self.address(kept.target)
+            commands.append(Move(source, target, kept.source.type.nbytes))
         return commands
 
     def _runs(self, step: Step) -> list[Command]:
