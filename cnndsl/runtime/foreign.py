@@ -98,7 +98,7 @@ def device_of(given: object) -> Device | None:
     return (CUDA, 0) if _interface(given) is not None else None
 
 
-def host_array(given: Any) -> Array:
+def host_array(given: object) -> Array:
     """Give an array on the host as NumPy's, without a copy where there is one already.
 
     Raises `ForeignError` for what lies on a device or cannot be read, `ValueError` for rows of
@@ -111,7 +111,8 @@ def host_array(given: Any) -> Array:
         raise ForeignError(f"lies on {name_of(device)}; here arrays of the host are taken")
     try:
         if device is not None and not hasattr(given, "__array__"):
-            return np.asarray(np.from_dlpack(given))
+            lent: Any = given
+            return np.asarray(np.from_dlpack(lent))
         return np.asarray(given)
     except (TypeError, RuntimeError, BufferError) as error:
         raise ForeignError(f"cannot be read: {str(error).splitlines()[0]}") from None
@@ -129,7 +130,7 @@ def name_of(device: Device) -> str:
     return "the host" if kind in ON_HOST else f"device {number} of kind {kind}"
 
 
-def read_dlpack(given: Any, stream: int | None = None) -> ForeignArray:
+def read_dlpack(given: object, stream: int | None = None) -> ForeignArray:
     """Ask an array for its memory; its producer lets `stream` wait for what it has queued.
 
     The capsule is kept, not consumed: when it goes, its producer takes the memory back. Raises

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.cuda.driver import Command, Fill, Move, Recording, Run
+from cnndsl.backends.cuda.driver import Command, Fill, Mark, Move, Recording, Run
 from cnndsl.backends.cuda.folders import prepare
 from cnndsl.backends.cuda.kernel import Launch
 from cnndsl.backends.cuda.lending import check_device, check_order
@@ -92,10 +92,11 @@ class CupyDriver:
         with self._device():
             self._external(stream).wait_event(self._event(self._stream))
 
-    def mark(self) -> Any:
+    def mark(self) -> Mark:
         """Put an event on the stream; it has `done`."""
         with self._device():
-            return self._event(self._stream)
+            made: Mark = self._event(self._stream)
+            return made
 
     def _external(self, stream: int) -> Any:
         return self._cupy.cuda.Stream.from_external(Handle(stream))
@@ -122,12 +123,13 @@ class CupyDriver:
         check_order(found)
         return found
 
-    def view(self, address: int, kind: TensorType, owner: object) -> Any:
+    def view(self, address: int, kind: TensorType, owner: object) -> object:
         """Give memory as an array of CuPy that keeps `owner`."""
         with self._device():
             memory = self._cupy.cuda.UnownedMemory(address, kind.nbytes, owner, self.number)
             place = self._cupy.cuda.MemoryPointer(memory, 0)
-            return self._cupy.ndarray(kind.shape, kind.dtype.numpy, place)
+            array: object = self._cupy.ndarray(kind.shape, kind.dtype.numpy, place)
+            return array
 
     def load(self, launches: Sequence[Launch]) -> None:
         """Compile what is neither loaded nor on disk; load by path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from cnndsl.runtime.foreign import (
     ForeignError,
     name_of,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import CapsuleType
 
 
 class Lender(Protocol):
@@ -40,7 +43,7 @@ class Lender(Protocol):
     def read(self, address: int, array: Array) -> None:
         """Wait for what is queued and copy to a contiguous array of the host."""
 
-    def view(self, address: int, kind: TensorType, owner: object) -> Any:
+    def view(self, address: int, kind: TensorType, owner: object) -> object:
         """Give memory as an array of the library that has such: NumPy's or CuPy's."""
 
 
@@ -112,15 +115,16 @@ class DeviceArray:
         """Say where it lies."""
         return self.lender.device
 
-    def __dlpack__(self, *, stream: object = None, **words: Any) -> Any:
+    def __dlpack__(self, *, stream: object = None, **words: Any) -> CapsuleType:
         """Give a capsule; work on the consumer's `stream` comes after the run."""
-        view = self.lender.view(self.address, self.type, self.owner)
-        if self.lender.stream is None:
-            return view.__dlpack__(stream=stream, **words)
-        waiting = check_streams(stream)
-        if waiting is not None:
-            self.lender.lead(waiting)
-        return view.__dlpack__(stream=-1, **words)
+        view: Any = self.lender.view(self.address, self.type, self.owner)
+        if self.lender.stream is not None:
+            waiting = check_streams(stream)
+            if waiting is not None:
+                self.lender.lead(waiting)
+            stream = -1
+        capsule: CapsuleType = view.__dlpack__(stream=stream, **words)
+        return capsule
 
 
 class HostMemory:
