@@ -218,10 +218,12 @@ def test_results_are_offered_behind_the_run(
     assert found.__dlpack_device__() == (2, 0)
     for stream, waits in ((None, 1), (2, 2), (4242, 4242)):
         world.calls.clear()
-        assert found.__dlpack__(stream=stream) == ("capsule", found.address, -1)
+        given: object = found.__dlpack__(stream=stream)
+        assert given == ("capsule", found.address, -1)
         assert world.calls == [("after", waits, 77)]
     world.calls.clear()
-    assert found.__dlpack__(stream=-1) == ("capsule", found.address, -1)
+    unordered: object = found.__dlpack__(stream=-1)
+    assert unordered == ("capsule", found.address, -1)
     assert world.calls == []
     for wrong in (0, -2, "stream"):
         with pytest.raises(ValueError, match="a stream is a handle, 1, 2 or -1; given"):
