@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 from cnndsl.ir.graph import NodeId
@@ -35,6 +35,8 @@ class Measurement:
     """The algorithm that is taken without measuring; nothing where parts of a node differ."""
     chosen: str
     """The algorithm that is taken from now on."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Algorithm to what is wrong with it, of those that were left out."""
 
 
 class Backend(ABC):

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from cnndsl.backends.base import Backend, Precision
+from cnndsl.backends.base import Backend, Measurement, Precision
 from cnndsl.backends.cuda import kernels as kernels
 from cnndsl.backends.cuda.borrowing import Borrowed, Kept, Recordings, borrow, place
 from cnndsl.backends.cuda.driver import Driver
 from cnndsl.backends.cuda.faults import label_fault
-from cnndsl.backends.cuda.kernel import ALIGNMENT, Kernel
+from cnndsl.backends.cuda.fits import check_memory, what_fits
+from cnndsl.backends.cuda.kernel import ALIGNMENT, Call, Kernel, Key, Launch
 from cnndsl.backends.cuda.lending import DeviceArray
+from cnndsl.backends.cuda.libraries import NONE, Libraries, Tuner
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.program import (
     Layout,
@@ -27,6 +30,7 @@ from cnndsl.backends.cuda.program import (
     parameter_address,
     write_kernels,
 )
+from cnndsl.backends.cuda.providers.base import Rules
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import put_off
 from cnndsl.ir.graph import NodeId, Value
@@ -37,6 +41,9 @@ from cnndsl.plan.plan import Arena, Phase, Plan, Step
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.runtime.profile import Profile
 from cnndsl.support.diagnostics import BackendError
+
+MOST_WORKSPACE = 256 << 20
+"""Bytes that a library's call may have for itself."""
 
 
 class CudaBackend(Backend):
@@ -55,6 +62,8 @@ class CudaBackend(Backend):
         record: bool = True,
         join: bool = True,
         poison: bool = False,
+        libraries: Callable[[Driver], Libraries] = lambda driver: NONE,
+        folder: Path | None = None,
     ) -> None:
         """Serve the device of `driver`, made when a plan is compiled if `why_not` gives no reason.
 
@@ -62,6 +71,7 @@ class CudaBackend(Backend):
         Without `record` the launches of a run are queued one by one instead of replayed as one.
         Without `join` each update of a parameter is a launch of its own.
         With `poison`, memory whose lifetime has ended is overwritten at once.
+        Ways of `libraries` are measured by `tune`, which keeps its choices in `folder`.
         """
         self._driver = driver
         self._why_not = why_not
@@ -70,6 +80,8 @@ class CudaBackend(Backend):
         self._record = record
         self._join = join
         self._poison = poison
+        self._tuner = Tuner(libraries, folder)
+        self._rules = Rules(self._policy, precision == "exact", MOST_WORKSPACE)
 
     def unavailable(self) -> str | None:
         """Say why there is no such device here, or nothing if there is."""
@@ -81,8 +93,30 @@ class CudaBackend(Backend):
 
     def algorithms(self, plan: Plan) -> Mapping[NodeId, str]:
         """Name the ways of products and convolutions; nothing is compiled."""
-        written = write_kernels((*plan.prepare, *plan.steps), self._policy)
+        written = write_kernels((*plan.prepare, *plan.steps), self._policy, self._chosen(plan))
         return {name: kernel.algorithm for name, kernel in written.items() if kernel.algorithm}
+
+    def _chosen(self, plan: Plan) -> dict[Key, Kernel]:
+        """Give the kernels of the steps for which a library was chosen; none without a device."""
+        if self.unavailable() is not None:
+            return {}
+        return self._tuner.chosen(plan, self._driver(), self._rules)
+
+    def tuned(self, plan: Plan) -> frozenset[NodeId]:
+        """Name the nodes whose way was chosen by measurement."""
+        if self.unavailable() is not None:
+            return frozenset()
+        return self._tuner.tuned(plan, self._driver(), self._rules)
+
+    def tune(self, plan: Plan) -> Iterator[Measurement]:
+        """Time the libraries' ways beside our own kernels, step by step, and keep the fastest.
+
+        Raises `BackendError` where there is no device or no library, or nothing can be kept.
+        """
+        reason = self.unavailable()
+        if reason is not None:
+            raise BackendError(f"the backend {self.name} cannot run here: {reason}")
+        return self._tuner.tune(plan, self._driver(), self._rules, backend=self.name)
 
     def _compile(self, plan: Plan) -> Executable:
         steps = (*plan.prepare, *plan.steps)
@@ -96,7 +130,7 @@ class CudaBackend(Backend):
                 "the backend cuda keeps numbers in f32 and f64, not in f16 as "
                 f"{', '.join(half[:5])}{' and others do' if len(half) > 5 else ''}"
             )
-        written = write_kernels(steps, self._policy)
+        written = write_kernels(steps, self._policy, self._chosen(plan))
         driver = self._driver()
         waiting = put_off(plan) if self._join else ()
         return CudaExecutable(
@@ -315,40 +349,18 @@ class CudaExecutable(Executable):
         """Give the CUDA C++ of one node."""
         if node not in self._kernels or not self._kernels[node].launches:
             return {}
-        texts = (
-            f"// grid {e.grid[0]}, block {e.block[0]}, {e.shared_bytes} bytes shared\n{e.text}"
-            for e in self._kernels[node].launches
-        )
-        return {"cuda": "\n".join(texts)}
+        return {"cuda": "\n".join(map(_described, self._kernels[node].launches))}
 
     def algorithm(self, node: NodeId) -> str:
         """Name the way in which a node is computed; "" where there is but one."""
         return self._kernels[node].algorithm
 
 
-def check_memory(driver: Driver, plan: Plan, layout: Layout) -> None:
-    """Raise `BackendError` with what would fit, where the device has too little memory."""
-    free = driver.free_bytes()
-    if free is None or layout.nbytes <= free:
-        return
-    raise BackendError(
-        f"{plan.graph.name} takes {layout.nbytes / 2**20:,.0f} MiB of device memory; "
-        f"{driver.name} has {free / 2**20:,.0f} MiB free\n{what_fits(driver, plan, layout)}"
+def _described(part: Launch | Call) -> str:
+    """Give the text of a part of a kernel, and how it is started."""
+    if isinstance(part, Call):
+        return f"// a call of {part.name}\n{part.text}"
+    return (
+        f"// grid {part.grid[0]}, block {part.block[0]}, {part.shared_bytes} bytes shared\n"
+        f"{part.text}"
     )
-
-
-def what_fits(driver: Driver, plan: Plan, layout: Layout) -> str:
-    """Say which batch would fit into the memory that a device has free, as far as is known.
-
-    What grows with the batch is feeds and workspace; the rest is there once.
-    """
-    free = driver.free_bytes() or 0
-    each_run = plan.arena_bytes[Arena.INPUT] + plan.arena_bytes[Arena.WORKSPACE]
-    fixed = layout.nbytes - each_run
-    batches = [node.type.shape[0] for node in plan.nodes_of("input") if node.type.rank > 1]
-    advice = "help: --device cpu has the memory of the machine"
-    if batches and each_run and free > fixed:
-        fits = int(batches[0] * (free - fixed) / each_run)
-        if 0 < fits < batches[0]:
-            advice = f"help: a batch of {fits} would fit; this one is {batches[0]}"
-    return advice

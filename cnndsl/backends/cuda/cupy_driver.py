@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.cuda.driver import Command, Fill, Mark, Move, Recording, Run
+from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Mark, Move, Recording, Run
 from cnndsl.backends.cuda.folders import prepare
 from cnndsl.backends.cuda.kernel import Launch
 from cnndsl.backends.cuda.lending import check_device, check_order
-from cnndsl.backends.cuda.nvrtc import compile_module, cubin_key, module_text
+from cnndsl.backends.cuda.nvrtc import compile_module, cubin_key, module_text, version
 from cnndsl.ir.types import TensorType
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.foreign import (
@@ -61,6 +62,7 @@ class CupyDriver:
                 f"{self._name} has compute capability {properties['major']}.{properties['minor']}; "
                 f"the backend cuda needs {OLDEST // 10}.{OLDEST % 10} (Ampere) or later"
             )
+        self._properties: Any = properties
         self._functions: dict[str, Any] = {}
         self._memory: dict[int, Any] = {}
 
@@ -71,6 +73,27 @@ class CupyDriver:
 
     def _device(self) -> Any:
         return self._cupy.cuda.Device(self.number)
+
+    @property
+    def identity(self) -> str:
+        """Name the GPU, its parts, the driver, and the versions of CUDA."""
+        parts = self._properties["multiProcessorCount"]
+        versions = (self._runtime.driverGetVersion(), self._runtime.runtimeGetVersion())
+        made = ".".join(map(str, version()))
+        return (
+            f"{self._name}, sm_{self.arch}, {parts} multiprocessors, CUDA driver {versions[0]}, "
+            f"runtime {versions[1]}, NVRTC {made}"
+        )
+
+    @property
+    def cache_bytes(self) -> int:
+        """Give the size of the second cache."""
+        return int(self._properties["l2CacheSize"])
+
+    def here(self) -> AbstractContextManager[object]:
+        """Make this GPU the present one of CUDA."""
+        device: AbstractContextManager[object] = self._device()
+        return device
 
     @property
     def device(self) -> Device:
@@ -218,6 +241,8 @@ class CupyDriver:
                 if nbytes:
                     kind = self._runtime.memcpyDeviceToDevice
                     self._runtime.memcpyAsync(target, source, nbytes, kind, stream.ptr)
+            case Invoke(call, arguments):
+                call.enqueue([argument.address for argument in arguments], int(stream.ptr))
             case Run(launch, arguments):
                 self._functions[launch.name](
                     launch.grid,

@@ -11,6 +11,7 @@ from cnndsl.backends.base import Precision
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
 from cnndsl.backends.cuda.folders import code_folder
+from cnndsl.backends.cuda.libraries import Libraries, find_libraries
 from cnndsl.backends.cuda.nvrtc import unavailable
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.support.settings import Settings
@@ -34,11 +35,14 @@ class GpuBackend(CudaBackend):
         known = Settings.from_env() if settings is None else settings
         self.number = number
         """Which GPU."""
+        folder = code_folder(known.kernel_dir, "cuda")
         super().__init__(
-            lambda: driver_of(number, code_folder(known.kernel_dir, "cuda")),
+            lambda: driver_of(number, folder),
             why_not=lambda: why_not(number),
             policy=Policy(known.gpu_precision),
             precision=precision,
+            libraries=lambda driver: libraries_of(number, folder),
+            folder=folder,
         )
 
 
@@ -46,6 +50,12 @@ class GpuBackend(CudaBackend):
 def driver_of(number: int, folder: Path | None) -> CupyDriver:
     """Give the one driver of a GPU in this process, so that functions are loaded once."""
     return CupyDriver(number, folder=folder)
+
+
+@functools.cache
+def libraries_of(number: int, folder: Path | None) -> Libraries:
+    """Begin the libraries on a GPU once in this process, so that plans are made once."""
+    return find_libraries(driver_of(number, folder))
 
 
 def why_not(number: int) -> str | None:

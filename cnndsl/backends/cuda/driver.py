@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from cnndsl.backends.cuda.kernel import Access, Dim3, Launch
+from cnndsl.backends.cuda.kernel import Access, Call, Dim3, Launch
 from cnndsl.backends.cuda.lending import Lender
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.foreign import ForeignArray
@@ -35,6 +36,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Invoke:
+    """A library's call bound to memory."""
+
+    call: Call
+    """What is queued."""
+    arguments: tuple[Stretch, ...]
+    """In the order of the call's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """A copy of bytes within the device."""
 
@@ -58,7 +69,7 @@ class Fill:
     """The value."""
 
 
-Command = Run | Move | Fill
+Command = Run | Invoke | Move | Fill
 """What is done in order; none allocates, waits or speaks with the host."""
 
 
@@ -83,6 +94,17 @@ class Driver(Lender, Protocol):
     @property
     def name(self) -> str:
         """Say what it is, for people: "NVIDIA H200", "emulated"."""
+
+    @property
+    def identity(self) -> str:
+        """Say on what a measurement depends: GPU, its driver and the versions of CUDA."""
+
+    @property
+    def cache_bytes(self) -> int:
+        """Give the size of the largest cache; 0 where none matters."""
+
+    def here(self) -> AbstractContextManager[object]:
+        """Make this the device that libraries take."""
 
     def load(self, launches: Sequence[Launch]) -> None:
         """Compile the functions of `launches` that are not there yet, and load them.

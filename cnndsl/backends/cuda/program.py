@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 
-from cnndsl.backends.cuda.driver import Command, Fill, Move, Run, Stretch
+from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Move, Run, Stretch
 from cnndsl.backends.cuda.kernel import (
     ALIGNMENT,
     Access,
     Argument,
+    Call,
     Kernel,
     KernelBuilder,
     Key,
@@ -52,23 +53,38 @@ def _overlap(a: Slot, b: Slot) -> bool:
     return a.arena is b.arena and a.offset < b.end and b.offset < a.end
 
 
-def write_kernels(steps: Iterable[Step], policy: Policy = DEFAULT_POLICY) -> dict[NodeId, Kernel]:
-    """Write the kernel of each step; equal steps share theirs."""
-    known: dict[Key, Kernel] = {}
+def write_kernel(step: Step, key: Key, policy: Policy = DEFAULT_POLICY) -> Kernel:
+    """Write our own kernel of one step."""
+    builder = KernelBuilder(step.node, key, policy)
+    rules[key.op](builder, step.node)
+    return builder.finish()
+
+
+def write_kernels(
+    steps: Iterable[Step],
+    policy: Policy = DEFAULT_POLICY,
+    chosen: Mapping[Key, Kernel] | None = None,
+) -> dict[NodeId, Kernel]:
+    """Write the kernel of each step; equal steps share theirs, and `chosen` are there already."""
+    known = dict(chosen or {})
     found: dict[NodeId, Kernel] = {}
     for step in steps:
         key = key_of(step)
         if key not in known:
-            builder = KernelBuilder(step.node, key, policy)
-            rules[key.op](builder, step.node)
-            known[key] = builder.finish()
+            known[key] = write_kernel(step, key, policy)
         found[step.node.id] = known[key]
     return found
 
 
 def launches_of(kernels: Iterable[Kernel]) -> tuple[Launch, ...]:
-    """Give the distinct functions of kernels, in order of their first use."""
-    return tuple({e.name: e for kernel in kernels for e in kernel.launches}.values())
+    """Give the distinct functions of kernels, in order of their first use; no library's."""
+    found = (e for kernel in kernels for e in kernel.launches if isinstance(e, Launch))
+    return tuple({e.name: e for e in found}.values())
+
+
+def bind(part: Launch | Call, arguments: tuple[Stretch, ...]) -> Command:
+    """Give the command that starts a part of a kernel on this memory."""
+    return Run(part, arguments) if isinstance(part, Launch) else Invoke(part, arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +285,8 @@ class Program:
     def _runs(self, step: Step) -> list[Command]:
         kernel = self._kernels[step.node.id]
         return [
-            Run(launch, tuple(self._stretch(a, step) for a in launch.arguments))
-            for launch in kernel.launches
+            bind(part, tuple(self._stretch(a, step) for a in part.arguments))
+            for part in kernel.launches
         ]
 
     def _stretch(self, argument: Argument, step: Step) -> Stretch:

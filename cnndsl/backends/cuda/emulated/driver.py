@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from cnndsl.backends.cuda.driver import Command, Fill, Move, Run, Stretch
+from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Move, Run, Stretch
 from cnndsl.backends.cuda.emulated import memory
 from cnndsl.backends.cuda.emulated.compile import compile_emulator, compile_module
 from cnndsl.backends.cuda.kernel import MOST_SHARED_BYTES, Access, Launch
@@ -73,6 +73,20 @@ class EmulatedDriver:
     def name(self) -> str:
         """Say what it is."""
         return "emulated"
+
+    @property
+    def identity(self) -> str:
+        """Say that measurements are of the emulation."""
+        return "emulated"
+
+    @property
+    def cache_bytes(self) -> int:
+        """Nothing is worth to be measured so finely here."""
+        return 0
+
+    def here(self) -> contextlib.AbstractContextManager[object]:
+        """There is one such device."""
+        return contextlib.nullcontext()
 
     @property
     def device(self) -> Device:
@@ -170,6 +184,8 @@ class EmulatedDriver:
                     ctypes.memmove(target, source, nbytes)
                 case Run():
                     self._run(command)
+                case Invoke():
+                    self._invoke(command)
 
     def time(self, command_groups: Sequence[Sequence[Command]]) -> list[float]:
         """Do groups of commands with a clock on each."""
@@ -194,6 +210,12 @@ class EmulatedDriver:
             return
         with _copies(run.arguments) as copies:
             self._start(run.launch, copies)
+
+    def _invoke(self, invoke: Invoke) -> None:
+        """Let a library that computes on the host do its call."""
+        given = invoke.arguments
+        with _copies(given) if self.guarded else contextlib.nullcontext(given) as used:
+            invoke.call.enqueue([a.address for a in used], None)
 
     def _start(self, launch: Launch, arguments: Sequence[Stretch]) -> None:
         """Run the grid of a launch; raises `BackendError` for what it does wrong."""
