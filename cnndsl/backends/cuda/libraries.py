@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnndsl.backends.base import Measurement
-from cnndsl.backends.cuda.choices import OWN, Choices, Site, question
+from cnndsl.backends.cuda import choices as kept
+from cnndsl.backends.cuda.choices import OWN, SUFFIX, Choices, Site, question
 from cnndsl.backends.cuda.driver import Driver
 from cnndsl.backends.cuda.kernel import Kernel, Key
 from cnndsl.backends.cuda.program import key_of
@@ -72,16 +73,24 @@ class Tuner:
         found = self._libraries(driver)
         return found, Choices(self._folder, found.site(driver))
 
+    def _any(self) -> bool:
+        """Tell whether there is any choice; where there is none, no library needs to begin."""
+        return bool(kept.shipped()) or (
+            self._folder is not None and any(self._folder.glob(f"*{SUFFIX}"))
+        )
+
     def chosen(self, plan: Plan, driver: Driver, rules: Rules) -> dict[Key, Kernel]:
         """Give the kernels of a plan's steps for which a library was chosen."""
-        found, choices = self._on(driver)
-        if not found.providers:
+        if not self._any():
             return {}
+        found, choices = self._on(driver)
         with driver.here():
             return found.chosen(map(key_of, (*plan.prepare, *plan.steps)), rules, choices)
 
     def tuned(self, plan: Plan, driver: Driver, rules: Rules) -> frozenset[NodeId]:
         """Name the nodes whose way was chosen by measurement."""
+        if not self._any():
+            return frozenset()
         found, choices = self._on(driver)
         steps = (*plan.prepare, *plan.steps) if found.providers else ()
         asked = ((step.node.id, question(key_of(step), rules)) for step in steps)

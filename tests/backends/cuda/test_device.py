@@ -13,8 +13,10 @@ import pytest
 from cnndsl.backends import load
 from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
-from cnndsl.backends.cuda.device import GpuBackend, driver_of, why_not
+from cnndsl.backends.cuda.device import GpuBackend, driver_of, libraries_of, why_not
+from cnndsl.backends.cuda.driver import Invoke, Stretch
 from cnndsl.backends.cuda.folders import code_folder, prepare
+from cnndsl.backends.cuda.kernel import Access, Call
 from cnndsl.backends.cuda.lending import HostMemory
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph
@@ -25,6 +27,7 @@ from cnndsl.ops.structural import InputAttrs, ParameterAttrs, input_, parameter
 from cnndsl.plan.memory import make_plan
 from cnndsl.runtime.executable import Executable
 from cnndsl.support.diagnostics import BackendError, DiagnosticError
+from cnndsl.support.settings import Settings
 from tests.backends.cuda.fake_cupy import World, install
 from tests.runtime.test_foreign import OnGpu
 
@@ -103,6 +106,49 @@ def test_an_old_gpu_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_
     install(monkeypatch, World(capability=(7, 5)))
     with pytest.raises(BackendError, match=r"Fake GPU has compute capability 7\.5; .* needs 8\.0"):
         CupyDriver(0, folder=tmp_path)
+
+
+def test_measurements_belong_to_a_gpu_and_its_versions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, World(driver=13000, runtime=13020))
+    driver = CupyDriver(0, folder=tmp_path)
+    assert driver.identity == (
+        "Fake GPU, sm_90, 132 multiprocessors, CUDA driver 13000, runtime 13020, NVRTC 13.0"
+    )
+    assert driver.cache_bytes == 60 << 20
+
+
+def test_tuning_without_a_library_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, World())
+    driver_of.cache_clear()
+    libraries_of.cache_clear()
+    table = [("cudnn", lambda: "it is not installed; pip install 'cnndsl[cudnn]'", list)]
+    monkeypatch.setattr("cnndsl.backends.cuda.libraries.LIBRARIES", table)
+    gpu = GpuBackend(settings=Settings(kernel_dir=str(tmp_path)))
+    words = r"cuda has no library to measure beside it\nhelp: cudnn: .*pip install 'cnndsl\[cudnn"
+    with pytest.raises(BackendError, match=words):
+        gpu.tune(make_plan(graph(), alignment=256))
+    monkeypatch.setattr("cnndsl.backends.cuda.device.why_not", lambda number: "no GPU at all")
+    with pytest.raises(BackendError, match="cuda cannot run here: no GPU at all"):
+        gpu.tune(make_plan(graph(), alignment=256))
+    assert gpu.tuned(make_plan(graph(), alignment=256)) == frozenset()
+    driver_of.cache_clear()
+    libraries_of.cache_clear()
+
+
+def test_a_library_is_called_in_the_order_of_the_stream(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, World())
+    driver = CupyDriver(0, folder=tmp_path)
+    queued: list[tuple[list[int], int | None]] = []
+    call = Call("lib one", "", (), lambda addresses, stream: queued.append(([*addresses], stream)))
+    stretches = (Stretch(4096, 4, Access.READ), Stretch(8192, 4, Access.WRITE))
+    driver.do([Invoke(call, stretches)])
+    assert queued == [([4096, 8192], 77)]
 
 
 def compiled(monkeypatch: pytest.MonkeyPatch, world: World, folder: Path) -> Executable:

@@ -11,7 +11,6 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from cnndsl.backends.cuda.kernel import Key
 from cnndsl.backends.cuda.providers.base import Offer, Rules, Way, fused_way, split_way
@@ -46,13 +45,13 @@ def unavailable() -> str | None:
 class Described:
     """A product as the library knows it: the transpose of ours, factors changed round."""
 
-    product: Any
+    product: ctypes.c_void_p
     """The description."""
-    first: Any
+    first: ctypes.c_void_p
     """Of the library's first factor, our b."""
-    second: Any
+    second: ctypes.c_void_p
     """Of the library's second factor, our a."""
-    result: Any
+    result: ctypes.c_void_p
     """Of the result."""
 
 

@@ -64,6 +64,10 @@ def find() -> str | None:
     return LIBRARY
 
 
+Place = tuple[int, ctypes.c_void_p]
+"""Where a matrix lies, and its description."""
+
+
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """A matrix as the library sees it: column by column."""
@@ -98,7 +102,9 @@ class CublasLt:
         self._library.cublasLtGetVersion.restype = ctypes.c_size_t
         return int(ask())
 
-    def product(self, compute: int, *, turned_a: bool, turned_b: bool, epilogue: int) -> Any:
+    def product(
+        self, compute: int, *, turned_a: bool, turned_b: bool, epilogue: int
+    ) -> ctypes.c_void_p:
         """Describe a product of two matrices of floats; the description stays for good."""
         made = ctypes.c_void_p()
         self._check("cublasLtMatmulDescCreate", ctypes.byref(made), compute, FLOAT)
@@ -110,12 +116,12 @@ class CublasLt:
             self._set("cublasLtMatmulDescSetAttribute", made, attribute, ctypes.c_int32(value))
         return made
 
-    def set_bias(self, product: Any, address: int) -> None:
+    def set_bias(self, product: ctypes.c_void_p, address: int) -> None:
         """Say where the bias of a product lies."""
         place = ctypes.c_void_p(address)
         self._set("cublasLtMatmulDescSetAttribute", product, BIAS_POINTER, place)
 
-    def matrix(self, told: Matrix) -> Any:
+    def matrix(self, told: Matrix) -> ctypes.c_void_p:
         """Describe a matrix; the description stays for good."""
         made = ctypes.c_void_p()
         sizes = ctypes.c_uint64(told.rows), ctypes.c_uint64(told.columns)
@@ -132,7 +138,14 @@ class CublasLt:
         self._check(name, what, attribute, ctypes.byref(value), size)
 
     def heuristics(
-        self, product: Any, a: Any, b: Any, result: Any, *, most: int, workspace: int
+        self,
+        product: ctypes.c_void_p,
+        a: ctypes.c_void_p,
+        b: ctypes.c_void_p,
+        result: ctypes.c_void_p,
+        *,
+        most: int,
+        workspace: int,
     ) -> list[Heuristic]:
         """Ask for algorithms, the best guess first; none where the library knows none."""
         wish = ctypes.c_void_p()
@@ -150,10 +163,10 @@ class CublasLt:
 
     def multiply(
         self,
-        product: Any,
-        factors: tuple[tuple[int, Any], tuple[int, Any]],
+        product: ctypes.c_void_p,
+        factors: tuple[Place, Place],
         added: int | None,
-        result: tuple[int, Any],
+        result: Place,
         algorithm: Algorithm,
         workspace: tuple[int, int],
         stream: int,

@@ -15,6 +15,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,9 @@ class Cudnn:
             )
         except refusals:
             return
-        for index, label in enumerate(made.plans):
+        # The fallback's plans come after the heuristic's, and may be among them.
+        first = {label: index for index, label in reversed([*enumerate(made.plans)])}
+        for label, index in sorted(first.items(), key=itemgetter(1)):
             try:
                 made.graph.build_plan_at_index(index)
                 workspace = int(made.graph.get_workspace_size_plan_at_index(index))

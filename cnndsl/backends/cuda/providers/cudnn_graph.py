@@ -45,19 +45,20 @@ class OperationGraph:
 
 
 def declare(
-    cudnn: Any, conv: Convolution, *, elements: Elements = FLOATS, **given: object
+    cudnn: object, conv: Convolution, *, elements: Elements = FLOATS, **given: object
 ) -> OperationGraph:
     """Tell cuDNN's graph what is computed; `given` says for which device, or with which handle.
 
     Raises what the library raises.
     """
-    kinds = cudnn.data_type
+    library: Any = cudnn
+    kinds = library.data_type
     memory, sums = getattr(kinds, elements.memory), getattr(kinds, elements.sums)
-    graph = cudnn.pygraph(
+    graph = library.pygraph(
         io_data_type=memory, intermediate_data_type=sums, compute_data_type=sums, **given
     )
 
-    def tensor(shape: Shape, identifier: int) -> Any:
+    def _tensor(shape: Shape, identifier: int) -> Any:
         made = graph.tensor(
             dim=list(shape), stride=list(strides_of(shape, conv.layout)), data_type=memory
         )
@@ -75,18 +76,18 @@ def declare(
     match conv.direction:
         case "forward":
             found = graph.conv_fprop(
-                image=tensor(conv.image, X), weight=tensor(conv.weight, WEIGHT), **slide
+                image=_tensor(conv.image, X), weight=_tensor(conv.weight, WEIGHT), **slide
             )
-            found = _finish(graph, conv, found, tensor, identifiers)
+            found = _finish(graph, conv, found, _tensor, identifiers)
             shape = conv.result
         case "grad_input":
             found = graph.conv_dgrad(
-                loss=tensor(conv.result, X), filter=tensor(conv.weight, WEIGHT), **slide
+                loss=_tensor(conv.result, X), filter=_tensor(conv.weight, WEIGHT), **slide
             )
             shape = conv.image
         case "grad_weight":
             found = graph.conv_wgrad(
-                image=tensor(conv.image, X), loss=tensor(conv.result, WEIGHT), **slide
+                image=_tensor(conv.image, X), loss=_tensor(conv.result, WEIGHT), **slide
             )
             shape = conv.weight
     found.set_output(True).set_data_type(getattr(kinds, elements.result))
@@ -107,17 +108,18 @@ def _finish(graph: Any, conv: Convolution, found: Any, tensor: Any, identifiers:
 
 
 def plan(
-    cudnn: Any, made: OperationGraph, *, rounded: bool, exact: bool, most_workspace: int
+    cudnn: object, made: OperationGraph, *, rounded: bool, exact: bool, most_workspace: int
 ) -> None:
     """Ask for plans, and leave those out that round factors, add in any order, or take too much.
 
     `exact` also forbids those that transform their factors. Raises what the library raises where
     it knows no plan.
     """
-    graph, notes = made.graph, cudnn.numerical_note
+    library: Any = cudnn
+    graph, notes = made.graph, library.numerical_note
     graph.validate()
     graph.build_operation_graph()
-    graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
+    graph.create_execution_plans([library.heur_mode.A, library.heur_mode.FALLBACK])
     barred = [notes.NONDETERMINISTIC]
     if not rounded:
         barred += [notes.TENSOR_CORE, notes.DOWN_CONVERT_INPUTS, notes.REDUCED_PRECISION_REDUCTION]
