@@ -241,6 +241,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 seconds=by_name(NUMBER),
                 estimated=optional(STRING),
                 chosen=STRING,
+                refused=by_name(STRING),
             )
         ),
     ),
