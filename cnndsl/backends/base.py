@@ -44,6 +44,8 @@ class Backend(ABC):
 
     name: ClassVar[str]
     """As it is asked for: "reference"."""
+    seen_on: ClassVar[str | None] = None
+    """What its kernels have been run on, where that is not what they are made for: "emulated"."""
     alignment: ClassVar[int] = 64
     """What the offsets of its plans must be multiples of, in bytes."""
 

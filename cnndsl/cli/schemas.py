@@ -312,7 +312,8 @@ SCHEMAS: Mapping[str, Schema] = {
                 backends=record(reference=FLAG, cpu=FLAG, cuda=FLAG),
                 doc=STRING,
             )
-        )
+        ),
+        seen_on=by_name(STRING),
     ),
     "zoo": record(programs=array(PROGRAM)),
     "zoo list": record(programs=array(PROGRAM)),

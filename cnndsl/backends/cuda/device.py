@@ -23,6 +23,7 @@ class GpuBackend(CudaBackend):
     """GPU number N by CuPy; CuPy is imported when somebody asks."""
 
     name: ClassVar[str] = "cuda"
+    seen_on: ClassVar[str | None] = "emulated"
 
     def __init__(
         self,
