@@ -33,10 +33,10 @@ from cnndsl.ops.evaluate import evaluate  # noqa: E402
 from cnndsl.ops.rules import samples  # noqa: E402
 from cnndsl.plan.memory import make_plan  # noqa: E402
 from cnndsl.plan.plan import Plan  # noqa: E402
+from cnndsl.recipes.optimizers import SGD  # noqa: E402
 from cnndsl.runtime.executable import Executable  # noqa: E402
 from cnndsl.runtime.profile import Ceiling, Profile  # noqa: E402
 from cnndsl.support.diagnostics import BackendError  # noqa: E402
-from cnndsl.train.optimizers import SGD  # noqa: E402
 from tests.backends.cuda.emulation import LAUNCHED, feeds_of, gap, graph_of, typed  # noqa: E402
 from tests.backends.cuda.larger import LARGER  # noqa: E402
 from tests.zoo.networks import Subject, feeds  # noqa: E402

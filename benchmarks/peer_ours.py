@@ -23,8 +23,8 @@ from cnndsl.frontend.lower import lower
 from cnndsl.ir.graph import Graph, Value
 from cnndsl.layers.initializers import initial_state
 from cnndsl.model import Model
+from cnndsl.recipes.optimizers import SGD
 from cnndsl.runtime.executable import Executable
-from cnndsl.train.optimizers import SGD
 
 LOSS = "crossentropy"
 RATE, MOMENTUM = 0.01, 0.9

@@ -17,10 +17,9 @@ from cnndsl.layers.base import SettingValue
 from cnndsl.layers.network import Network
 from cnndsl.passes.base import Pass, PassEvent, run_passes
 from cnndsl.passes.pipelines import INFER, TRAIN
-from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Plan
+from cnndsl.recipes.optimizers import Optimizer
 from cnndsl.runtime.executable import Executable
-from cnndsl.train.optimizers import Optimizer
 from cnndsl.train.step import train_step
 
 
@@ -160,9 +159,9 @@ def optimize(graph: Graph, options: CompileOptions, *, observer: Observer | None
 
 
 def plan_graph(graph: Graph, backend: Backend) -> Plan:
-    """Give the order and the memory of a graph, aligned as a backend needs."""
+    """Give the order and the memory of a graph, laid out as a backend needs."""
     begin = time.perf_counter()
-    plan = make_plan(graph, alignment=backend.alignment)
+    plan = backend.plan(graph)
     _tell("plan", begin, plan)
     return plan
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
-from cnndsl.ir.graph import NodeId
+from cnndsl.ir.graph import Graph, NodeId
 from cnndsl.ir.op import Op
+from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Plan
 from cnndsl.runtime.executable import Executable
 from cnndsl.support.diagnostics import BackendError
@@ -57,6 +58,10 @@ class Backend(ABC):
     def unavailable(self) -> str | None:
         """Say why this backend cannot run here, or nothing if it can."""
         return None
+
+    def plan(self, graph: Graph) -> Plan:
+        """Give the order and the memory of a graph, laid out as this backend keeps values."""
+        return make_plan(graph, alignment=self.alignment)
 
     @abstractmethod
     def supports(self, op: Op[Any]) -> bool:

@@ -19,7 +19,6 @@ from cnndsl.layers.initializers import initial_state
 from cnndsl.ops.evaluate import evaluate_values
 from cnndsl.ops.rules import Array, compute, cost_of
 from cnndsl.passes.base import Pass, run_passes
-from cnndsl.plan.memory import make_plan
 
 Arrays = Mapping[str, Array]
 """Arrays by the name of an input, a parameter or an output."""
@@ -161,7 +160,7 @@ def compare(
 
 
 def _run(graph: Graph, backend: Backend, feeds: Arrays) -> tuple[dict[str, Array], Arrays]:
-    executable = backend.compile(make_plan(graph, alignment=backend.alignment))
+    executable = backend.compile(backend.plan(graph))
     executable.load_state(
         {name: feeds[name].astype(kind.dtype.numpy) for name, kind in executable.parameters.items()}
     )

@@ -15,7 +15,7 @@ from cnndsl.cli.loading import Reading, load_program
 
 if TYPE_CHECKING:
     from cnndsl.layers.accounts import Account
-    from cnndsl.layers.element import Element, Floats, Place, Plane
+    from cnndsl.layers.element_parts import Element, Floats, Place, Plane
     from cnndsl.layers.network import Layer, Network
 
 MOST_PLANES = 3
@@ -132,7 +132,8 @@ def worked_out(
 
     from cnndsl.cli.loading import read_program
     from cnndsl.data.single import read_pictures
-    from cnndsl.layers.element import Seen, work_out
+    from cnndsl.layers.element import work_out
+    from cnndsl.layers.element_parts import Seen
     from cnndsl.layers.moves import MOVES, moved
     from cnndsl.model import Model
     from cnndsl.session import Choices

@@ -171,8 +171,8 @@ def lower_for_comparison(elaboration: Elaboration, wanted: Wanted) -> Graph:
     gradient's size, which turns the rounding of a gradient that vanishes into a whole step.
     """
     from cnndsl.compiler import CompileOptions, Training, lower_network
+    from cnndsl.recipes.optimizers import SGD
     from cnndsl.session import Choices, resolve
-    from cnndsl.train.optimizers import SGD
 
     options = CompileOptions(batch=wanted.batch, dtype=wanted.dtype)
     training = None

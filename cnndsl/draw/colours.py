@@ -32,12 +32,14 @@ PAINTS: Mapping[str, Paint] = {
     "input": END,
     "output": END,
     "block": BLOCK,
-    **dict.fromkeys(("fc", "rbf"), DENSE),
+    **dict.fromkeys(("fc", "rbf", "rnn", "lstm", "gru"), DENSE),
     **dict.fromkeys(("conv", "depthwise", "upconv"), CONVOLUTION),
-    **dict.fromkeys(("maxpool", "avgpool", "gap", "gmp"), POOLING),
+    **dict.fromkeys(("maxpool", "avgpool", "gap", "gmp", "unpool"), POOLING),
     **dict.fromkeys(("bn", "lrn"), NORMALISATION),
     **dict.fromkeys(("add", "concat", "multiply"), JOIN),
-    **dict.fromkeys(("flatten", "reshape", "pad", "crop", "shuffle", "id", "dropout"), SHAPE),
+    **dict.fromkeys(
+        ("flatten", "reshape", "pad", "crop", "shuffle", "id", "dropout", "upsample"), SHAPE
+    ),
 }
 """By the canonical word of a kind; the rest are activations."""
 

@@ -8,6 +8,9 @@ from itertools import islice
 from cnndsl.support.diagnostics import Fix
 from cnndsl.support.source import Span
 
+ENDING = 4
+"""Letters that words of one family end in: `maxpool`, `unpool`."""
+
 MOST_NAMES = 1000
 """Names that are compared at most, so that a message takes no time to speak of."""
 
@@ -47,6 +50,16 @@ def near(word: str, known: Iterable[str], *, limit: int = 4) -> list[str]:
         if close or alike <= 0.6:
             found.append((not close, steps, order, name))
     return [name for *_, name in sorted(found)[:limit]]
+
+
+def akin(word: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
+    """Give the `known` words that are like `word`, those with its ending first.
+
+    >>> akin("maxpool", ["maxout", "conv", "avgpool", "unpool"])
+    ['avgpool', 'unpool', 'maxout']
+    """
+    others = [name for name in near(word, known, limit=MOST_NAMES) if name != word]
+    return sorted(others, key=lambda name: not name.endswith(word[-ENDING:]))[:limit]
 
 
 def instead(span: Span, name: str) -> tuple[Fix, ...]:

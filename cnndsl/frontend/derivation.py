@@ -110,7 +110,7 @@ def strides_before(source: Source) -> tuple[list[int], int]:
             heights = [at.size[0]]
             continue
         stride = at.spec.settings.get("stride")
-        if isinstance(stride, tuple) and stride[0] > 1:
+        if isinstance(stride, tuple) and stride[0] > 1 and not at.spec.kind.spreads:
             factor *= stride[0]
             heights.append(at.size[0])
     return heights, factor

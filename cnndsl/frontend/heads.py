@@ -21,9 +21,7 @@ PSEUDO = frozenset(("input", "from", "id", "output"))
 """Elements that are no layer: they steer the stream."""
 
 UNAVAILABLE: Mapping[str, str] = {
-    **dict.fromkeys(("upconv", "deconv"), "transposed convolution"),
-    **dict.fromkeys(("upsample", "unpool"), "going back to a larger image"),
-    **dict.fromkeys(("lstm", "gru", "rnn", "embed", "attention"), "recurrent layers"),
+    **dict.fromkeys(("embed", "attention"), "layers of words"),
     **dict.fromkeys(("roipool", "roialign", "proposals", "nms", "anchors"), "region layers"),
     **dict.fromkeys(("inorm", "instancenorm", "lnorm", "layernorm", "gnorm", "groupnorm"),
                     "normalisation of single images"),

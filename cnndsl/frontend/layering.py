@@ -18,6 +18,7 @@ from cnndsl.layers.base import (
     LayerError,
     LayerKind,
     LayerSpec,
+    Maker,
     SettingValue,
     Takes,
     show_size,
@@ -239,12 +240,16 @@ class Layering(Core):
         if kind.name == "id":
             return Flow(streams).brought_by(request.at)
         env.frame.builder.charge(request.span)
-        spec = LayerSpec(kind, request.settings, request.spans, request.span)
         try:
+            settled = kind.settled(request.settings, tuple(map(_maker, streams)))
+            spec = LayerSpec(kind, settled, request.spans, request.span)
             size = kind.output(spec, sizes)
+            unrolled = kind.unrolled(spec, sizes)
             parameters = kind.parameters(spec, sizes)
         except LayerError as problem:
             raise explain(problem, reading, env, streams, request.at, self.cut) from None
+        if unrolled > 1:
+            env.frame.builder.charge(request.span, unrolled)
         said = request.label or kind.name
         check_tensors(
             f"`{said}`", (size, *(p.shape for p in parameters)), self.limits, request.span
@@ -297,6 +302,12 @@ class Layering(Core):
                 )
             )
         return twin.owner or twin
+
+
+def _maker(stream: Stream) -> Maker | None:
+    """Give what makes a stream; nothing for an input."""
+    source = stream.source
+    return Maker(source.name, source.spec, source.sizes) if isinstance(source, Record) else None
 
 
 def _needs_scores(stream: Stream) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cnndsl.frontend.figures import PLAIN, Counting
 from cnndsl.frontend.values import ShapeValue, Value
 from cnndsl.layers.analysis import FLOAT_BYTES, LayerReport
+from cnndsl.layers.base import Steps
 
 POOLINGS = ("maxpool", "avgpool")
 """Kinds whose windows are operations where a program says `counting: with pools`."""
@@ -69,9 +70,14 @@ OF_A_LAYER: Mapping[str, Callable[[LayerReport], Value]] = {
     "w": lambda r: r.output[1] if len(r.output) == 3 else 1,
     "c": lambda r: r.output[-1],
     "field": lambda r: max(r.receptive_field),
-    "step": lambda r: max(r.stride),
+    "step": lambda r: _number(max(r.stride)),
+    "padding": lambda r: max(r.padding),
 }
-"""Quantities that only a layer has: its size, receptive field and stride, the input's pixels."""
+"""Quantities that only a layer has: its size, receptive field, stride, and effective padding."""
+
+
+def _number(step: Steps) -> int | float:
+    return step if isinstance(step, int) else float(step)
 
 
 def ask(measured: Measured, quantity: str) -> Value | None:

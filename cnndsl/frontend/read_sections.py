@@ -12,6 +12,13 @@ from cnndsl.frontend.here import text_of
 from cnndsl.frontend.paths import check_path
 from cnndsl.frontend.section_lines import SectionLine, read_lines, word_value
 from cnndsl.frontend.sections import DataSection, EpochAction, Setting, TrainSection
+from cnndsl.frontend.train_words import (
+    judged_augment,
+    judged_metric,
+    judged_optimizer,
+    judged_schedule,
+    judged_start,
+)
 from cnndsl.frontend.values import Value, kind_of
 from cnndsl.layers.base import LayerError, SettingValue
 from cnndsl.layers.losses import find_loss
@@ -95,11 +102,11 @@ class SectionReader:
             case "loss":
                 return replace(section, loss=self._loss(line))
             case "optimizer":
-                return replace(section, optimizer=line.setting())
+                return replace(section, optimizer=judged_optimizer(line.setting()))
             case "schedule":
-                return replace(section, schedule=line.setting())
+                return replace(section, schedule=judged_schedule(line.setting()))
             case "init":
-                return replace(section, init=line.setting())
+                return replace(section, init=judged_start(line.setting()))
             case "batch":
                 return replace(section, batch=line.whole())
             case "epochs":
@@ -113,7 +120,7 @@ class SectionReader:
             case "patience" | "early stopping":
                 return replace(section, patience=_patience(line))
             case "metrics":
-                names = tuple(s.name for s in line.settings())
+                names = tuple(map(judged_metric, line.settings()))
                 return replace(section, metrics=names)
             case _:
                 actions = (*section.actions, *self._actions(line))
@@ -250,7 +257,7 @@ class SectionReader:
             case "classes":
                 return replace(section, classes=line.whole())
             case _:
-                return replace(section, augment=line.settings())
+                return replace(section, augment=tuple(map(judged_augment, line.settings())))
 
 
 def plain_settings(kwargs: Mapping[str, Value]) -> dict[str, SettingValue]:

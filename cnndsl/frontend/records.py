@@ -92,10 +92,13 @@ class NetworkBuilder:
     """Outputs that the program names."""
     stems: dict[str, int] = field(default_factory=dict)
     """How often a name was asked for."""
+    unrolled: int = 0
+    """What its layers stand for beyond their number."""
 
-    def charge(self, span: Span) -> None:
-        """Count one more layer; raises `TooLargeError` E0602."""
-        if len(self.records) >= self.limits.max_layers:
+    def charge(self, span: Span, count: int = 1) -> None:
+        """Count one more layer that stands for `count`; raises `TooLargeError` E0602."""
+        self.unrolled += count - 1
+        if len(self.records) + self.unrolled + 1 > self.limits.max_layers:
             raise too_many_layers(self.limits.max_layers, self.limits, span)
 
     def add_entry(self, entry: Entry) -> None:

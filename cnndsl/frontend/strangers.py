@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.closeness import instead, is_close, near
+from cnndsl.frontend.closeness import akin, instead, is_close, near
 from cnndsl.frontend.heads import LayerHead, find_head, layer_words, plain
 from cnndsl.frontend.here import Here, text_of
 from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.scope import LaterError, Scope
 from cnndsl.frontend.values import Callee, Value, kind_of
-from cnndsl.layers.base import LAYERS, LayerKind
+from cnndsl.layers.base import LAYERS, LayerKind, find_layer
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span
 
 LATER = {
     ("softmax", "pairs"): "region layers",
-    ("concat", "axis"): "recurrent layers",
+    ("concat", "axis"): "layers of words",
 }
 """Arguments of later versions, and what they belong to."""
 
@@ -52,7 +52,8 @@ def unknown_head(
     close = near(bare, [*own, *layer_words()])
     label = meant = ""
     if close and is_close(bare, close[0]):
-        meant, *close = close
+        meant = close[0]
+        close = akin(meant, [*own, *layer_words()])
         label = f"did you mean `{meant}`?"
     return DiagnosticError(
         error(
@@ -137,6 +138,17 @@ def stranger(here: Here, reading: Reading, items: Sequence[ast.Word]) -> Diagnos
             fixes=instead(item.span, meant),
         )
     )
+
+
+def means_a_word(kind: LayerKind, name: str) -> bool:
+    """Tell whether a name behind a layer that may do without a second stream is no stream.
+
+    It is then a layer's name, or nearly one of the kind's own words.
+    """
+    if kind.inputs[0] != 1:
+        return False
+    close = near(name, _clause_words(kind), limit=1)
+    return find_layer([name]) is not None or bool(close and is_close(name, close[0]))
 
 
 def _is_clause(item: ast.Word, kind: LayerKind) -> bool:

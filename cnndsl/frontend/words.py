@@ -14,7 +14,7 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.heads import FILLERS, LayerHead, find_head
 from cnndsl.frontend.here import Here, no_stream
 from cnndsl.frontend.readings import Reading, read_setting, serves, wanted
-from cnndsl.frontend.strangers import refuse_later, stranger
+from cnndsl.frontend.strangers import means_a_word, refuse_later, stranger
 from cnndsl.frontend.values import SizeValue, Symbol, Value, kind_of
 from cnndsl.layers.base import Clause, LayerKind, Takes, find_layer
 from cnndsl.support.diagnostics import DiagnosticError, error
@@ -108,7 +108,7 @@ class WordReader:
         if item.text.casefold() in FILLERS:
             self.at += 1
             return
-        if self._takes_stream():
+        if self._takes_stream() and not means_a_word(self.reading.kind, item.text):
             raise no_stream(self.here, item.text, item)
         raise stranger(self.here, self.reading, self.items[self.at :])
 

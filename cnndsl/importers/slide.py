@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cnndsl.importers import (
     claim_lines,
     contract_lines,
+    equation_lines,
     layer_lines,
     pattern_lines,
     prose_lines,
@@ -25,7 +26,8 @@ from cnndsl.importers.sheet import Options
 from cnndsl.importers.tables import read_table
 
 RULE_FILES = (
-    claim_lines, contract_lines, layer_lines, pattern_lines, prose_lines, recipe_lines,
+    equation_lines, claim_lines, contract_lines, layer_lines, pattern_lines, prose_lines,
+    recipe_lines,
 )  # fmt: skip
 """The files that fill the registry of rules, in the order in which they are tried."""
 

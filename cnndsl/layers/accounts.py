@@ -39,6 +39,10 @@ def accounts(network: Network, name: str) -> tuple[Account, ...]:
     made = f"{product} = {report.activations:,}" if len(layer.output) > 1 else product
     found.append(Account("gives", f"{made} numbers, {4 * report.activations:,} bytes"))
     found.append(Account("sees", _sees(layer, report, analysis)))
+    if max(report.padding) > 0:
+        over = "x".join(map(str, dict.fromkeys(report.padding)))
+        text = f"{over} in all: so far the first one looks over the border"
+        found.append(Account("padding", text))
     return tuple(found)
 
 
@@ -62,6 +66,8 @@ def _array(layer: Layer, spec: ParameterSpec) -> str:
     """Write how many numbers an array has, as the lectures do."""
     if len(spec.shape) == 4:
         filters, depth, height, width = spec.shape
+        if layer.spec.kind.spreads:
+            filters, depth = depth, filters
         return f"({height}*{width}*{depth})*{filters}"
     if len(spec.shape) == 2 and layer.kind == "fc":
         arriving = "*".join(map(str, layer.input_sizes[0]))
@@ -70,10 +76,15 @@ def _array(layer: Layer, spec: ParameterSpec) -> str:
 
 
 def _macs(layer: Layer, report: LayerReport) -> str:
+    own = layer.spec.kind.macs_formula(layer.spec, layer.input_sizes, layer.output)
+    if own:
+        return f"{own} = {report.macs:,}"
     weight = next(p for p in layer.parameters if p.name == "weight")
     if len(weight.shape) == 4:
         _, depth, height, width = weight.shape
         places = "*".join(map(str, layer.output))
+        if layer.spec.kind.spreads:
+            places = "*".join(map(str, layer.input_sizes[0]))
         return f"({places})*({height}*{width}*{depth}) = {report.macs:,}"
     return f"{_array(layer, weight)} = {report.macs:,}"
 
@@ -89,7 +100,7 @@ def _sees(layer: Layer, report: LayerReport, analysis: Analysis) -> str:
     if (down, across) == (1, 1) and step == 1:
         return text
     sides = [
-        f"{r} + ({f} - 1)*{j} = {r + (f - 1) * j}"
+        f"{r} + ({f} - 1)*{j} = {r + math.ceil((f - 1) * j)}"
         for r, f, j in zip(field, (down, across), stride, strict=True)
     ]
     return f"{text}  {'; '.join(dict.fromkeys(sides))}"

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cnndsl.layers.base import Hwc, ParameterSpec, show_size
+from cnndsl.layers.base import Hwc, ParameterSpec, Steps, show_size
 from cnndsl.layers.network import Input, Layer, Network
 
 FLOAT_BYTES = 4
@@ -52,8 +52,10 @@ class LayerReport:
     """Whether the lectures count memory for its result."""
     receptive_field: tuple[int, int] = (1, 1)
     """Pixels of the input, down and across, that one number depends on; the border included."""
-    stride: tuple[int, int] = (1, 1)
-    """Pixels of the input from one number to the next."""
+    stride: tuple[Steps, Steps] = (1, 1)
+    """Pixels of the input from one number to the next; 1/2 where the image has become larger."""
+    padding: tuple[int, int] = (0, 0)
+    """Pixels by which the field of the first number lies over the upper and left border."""
     shares: str = ""
     """The layer whose parameters it uses, if they are another's."""
     implicit: bool = False
@@ -128,10 +130,11 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """How a value lies over the input: receptive field and stride, (down, across) each."""
+    """How a value lies over the input: field, stride, effective padding, (down, across) each."""
 
     field: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
+    stride: tuple[Steps, Steps] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
 
 
 def analyse(network: Network) -> Analysis:
@@ -161,19 +164,29 @@ def _input_report(source: Input) -> LayerReport:
 
 
 def _place(layer: Layer, sources: list[_Place]) -> _Place:
-    """Grow the receptive field: r + (F - 1) * j, stride j * S; the largest of several branches."""
-    window, stride = layer.spec.kind.field(layer.spec, layer.input_sizes)
-    fields = [
-        tuple(s.field[axis] + (window[axis] - 1) * s.stride[axis] for axis in (0, 1))
-        for s in sources
-    ]
-    return _Place(
-        (max(f[0] for f in fields), max(f[1] for f in fields)),
-        (
-            max(s.stride[0] for s in sources) * stride[0],
-            max(s.stride[1] for s in sources) * stride[1],
-        ),
-    )
+    """Grow the receptive field: r + (F - 1)*j, stride j*S, padding p + P*j; the largest of several.
+
+    A part of a pixel counts as a whole one.
+    """
+    kind = layer.spec.kind
+    window, stride = kind.field(layer.spec, layer.input_sizes)
+    border = kind.border(layer.spec, layer.input_sizes)
+
+    def grown(axis: int) -> tuple[int, Steps, int]:
+        step = max(s.stride[axis] for s in sources)
+        return (
+            max(s.field[axis] + math.ceil((window[axis] - 1) * s.stride[axis]) for s in sources),
+            _plain(step * stride[axis]),
+            max(s.padding[axis] + math.ceil(border[axis] * s.stride[axis]) for s in sources),
+        )
+
+    down, across = grown(0), grown(1)
+    return _Place((down[0], across[0]), (down[1], across[1]), (down[2], across[2]))
+
+
+def _plain(step: Steps) -> Steps:
+    """Write a whole step as a whole number."""
+    return int(step) if step == int(step) else step
 
 
 def _report(layer: Layer, place: _Place, *, first: bool) -> LayerReport:
@@ -198,6 +211,7 @@ def _report(layer: Layer, place: _Place, *, first: bool) -> LayerReport:
         counted=kind.counted,
         receptive_field=place.field,
         stride=place.stride,
+        padding=place.padding,
         shares="" if first else layer.parameters_of,
         implicit=layer.implicit,
         path=layer.path,
@@ -250,6 +264,8 @@ def _weights(layer: Layer) -> str:
     if len(shapes) != 1 or len(shapes[0]) == 1:
         return f"{total:,}"
     filters, *taps = shapes[0]
+    if layer.spec.kind.spreads:
+        filters, taps[0] = taps[0], filters
     if len(taps) == 1:
         arriving = "*".join(map(str, layer.input_sizes[0]))
         return f"{arriving}*{filters} = {total:,}"

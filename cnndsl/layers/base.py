@@ -9,12 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 from typing import ClassVar, TypeAlias
 
-from cnndsl.ir.builder import Builder
-from cnndsl.ir.graph import NodeId, Value
-from cnndsl.ir.types import DType, TensorType
+from cnndsl.ir.graph import Value
 from cnndsl.layers.clauses import (
     Clause,
     LayerError,
@@ -25,7 +24,7 @@ from cnndsl.layers.clauses import (
     merge_settings,
     show_value,
 )
-from cnndsl.ops.structural import Init, ParameterAttrs, parameter
+from cnndsl.layers.context import LayerContext, ParameterSpec, RandomState
 from cnndsl.support.registry import Registry
 from cnndsl.support.source import Span
 
@@ -37,9 +36,11 @@ __all__ = [
     "LayerError",
     "LayerKind",
     "LayerSpec",
+    "Maker",
     "ParameterSpec",
     "RandomState",
     "SettingValue",
+    "Steps",
     "Takes",
     "batched",
     "define_layer",
@@ -49,6 +50,9 @@ __all__ = [
 
 Hwc: TypeAlias = tuple[int, ...]
 """A size as the language writes it: (height, width, channels), or (neurons,)."""
+
+Steps: TypeAlias = int | Fraction
+"""Pixels of what a layer reads from one number of its result to the next."""
 
 
 def show_size(size: Hwc) -> str:
@@ -123,91 +127,15 @@ class LayerSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterSpec:
-    """An array that belongs to a layer."""
+class Maker:
+    """What makes an input of a layer: the layer before it, and the sizes that this one reads."""
 
     name: str
-    """"weight", "bias", "scale", ...; the state holds it as "LAYER.NAME"."""
-    shape: tuple[int, ...]
-    """In the graph's layout: O, I, H, W for convolutions, O, I for fully connected layers."""
-    init: Init
-    """How it begins."""
-    trainable: bool = True
-    """Running statistics are not."""
-    bias: bool = False
-    """Biases are left out where the slides count weights, and from weight decay."""
-    decay: bool = True
-    """Whether weight decay applies."""
-
-
-class LayerContext:
-    """Where a layer puts its nodes while a network is lowered."""
-
-    def __init__(
-        self,
-        b: Builder,
-        *,
-        name: str,
-        parameters: Mapping[str, ParameterSpec],
-        parameters_of: str,
-        training: bool,
-        dtype: DType,
-        trainable: bool,
-        random: RandomState | None,
-    ) -> None:
-        self.b = b
-        """The builder of the graph."""
-        self.name = name
-        """The layer's name: the stem of its nodes' names."""
-        self.training = training
-        """Whether dropout drops and batch norm uses the batch."""
-        self.dtype = dtype
-        """Precision of the network."""
-        self.random = random
-        """Key and step of the random numbers; there in training only."""
-        self._parameters = parameters
-        self._parameters_of = parameters_of
-        self._trainable = trainable
-
-    @property
-    def frozen(self) -> bool:
-        """Whether training leaves the layer's arrays alone."""
-        return not self._trainable
-
-    def parameter(self, name: str) -> Value:
-        """Give the layer's parameter `name`; layers that share weights get the same node."""
-        spec = self._parameters[name]
-        node_id = NodeId(f"{self._parameters_of}.{name}")
-        if node_id in self.b.graph:
-            return Value(node_id)
-        attrs = ParameterAttrs(
-            TensorType(self.dtype, spec.shape),
-            spec.init,
-            trainable=spec.trainable and self._trainable,
-            decay=spec.decay and not spec.bias,
-        )
-        return self.b.emit(parameter, attrs=attrs, name=node_id)
-
-    def has(self, name: str) -> bool:
-        """Tell whether the layer has the parameter `name` (a bias, say)."""
-        return name in self._parameters
-
-    def update(self, name: str, value: Value) -> None:
-        """Let a run leave `value` in the layer's parameter `name` (running statistics)."""
-        node_id = self.parameter(name).node
-        self.b.graph.updates[node_id] = value
-
-
-@dataclass(frozen=True, slots=True)
-class RandomState:
-    """The counters that random draws in a training graph depend on."""
-
-    key: Value
-    """i64[]: the seed of the run."""
-    step: Value
-    """i64[]: how many steps have been taken."""
-    stream: int
-    """A number that no other layer of the graph has."""
+    """Its name."""
+    spec: LayerSpec
+    """Its kind and settings."""
+    inputs: tuple[Hwc, ...]
+    """Sizes of what it reads."""
 
 
 class LayerKind(ABC):
@@ -237,6 +165,9 @@ class LayerKind(ABC):
     """Whether it needs random numbers in training."""
     solid: ClassVar[str] = ""
     """The clause that the third number of a window goes to, 3 of `5x5x3`; empty if it has none."""
+    spreads: ClassVar[bool] = False
+    """Whether its filters are laid over the result, one set for each pixel of the input, and its
+    weight is [C, O/groups, KH, KW]; else each result sums a window and it is [O, C/groups, ..]."""
     counted: ClassVar[bool] = True
     """Whether the slides count memory for its result; they do not for activations, which may
     overwrite what they read, nor for what only gives another shape."""
@@ -336,15 +267,40 @@ class LayerKind(ABC):
         """Count multiply-adds for one image, as the slides do: convolutions and FC only."""
         return 0
 
+    def macs_formula(self, spec: LayerSpec, inputs: Sequence[Hwc], output: Hwc) -> str:
+        """Write how `macs` comes about if not from one weight and its places; may be empty."""
+        return ""
+
+    def unrolled(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> int:
+        """Give how many layers it counts as where the size of a network is limited."""
+        return 1
+
     def flops(self, spec: LayerSpec, inputs: Sequence[Hwc], output: Hwc) -> int:
         """Count floating-point operations for one image; a multiply-add is two."""
         return 2 * self.macs(spec, inputs, output)
 
     def field(
         self, spec: LayerSpec, inputs: Sequence[Hwc]
-    ) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Give the window a result looks at (dilation included) and the stride, (h, w) each."""
+    ) -> tuple[tuple[int, int], tuple[Steps, Steps]]:
+        """Give the window a result looks at (dilation included) and the stride, (h, w) each.
+
+        Where the result is larger than the input the stride is a fraction: 1/2.
+        """
         return (1, 1), (1, 1)
+
+    def border(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> tuple[int, int]:
+        """Give how far the first window lies over the upper and left border of what it reads."""
+        return 0, 0
+
+    def settled(
+        self, settings: Mapping[str, SettingValue], makers: Sequence[Maker | None]
+    ) -> Mapping[str, SettingValue]:
+        """Give the settings, and what follows from the layers that make the inputs.
+
+        `makers` has nothing for an input of the network. Raises `LayerError` E0307 if they are not
+        such as the layer needs.
+        """
+        return settings
 
     @abstractmethod
     def emit(self, ctx: LayerContext, spec: LayerSpec, *inputs: Value) -> Value:

@@ -125,6 +125,11 @@ class _Convolution(LayerKind):
         window = self.slide(spec, inputs)
         return (window.height.extent, window.width.extent), spec.size("stride")
 
+    def border(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> tuple[int, int]:
+        """Give the padding above and left."""
+        (top, _), (left, _) = self.slide(spec, inputs).pads
+        return top, left
+
     def emit(self, ctx: LayerContext, spec: LayerSpec, *inputs: Value) -> Value:
         """Emit one `conv2d`."""
         (x,) = inputs
@@ -207,18 +212,9 @@ class Conv(_Convolution):
 
     def output(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> Hwc:
         """Give places down, places across, filters; the groups must divide the channels."""
-        groups = spec.count("groups")
         channels = image(self.name, inputs[0])[-1]
-        for what, count in (("channels", channels), ("filters", spec.count("filters"))):
-            if count % groups:
-                raise LayerError(
-                    "E0308",
-                    f"{count} {what} do not divide into {groups} groups",
-                    at="groups",
-                    label=f"{count}/{groups} = {count / groups:.2f}",
-                    helps=_divisors(channels, spec.count("filters"), groups),
-                )
-        self._check_depth(spec, channels // groups)
+        check_groups(spec, channels, spec.count("filters"))
+        self._check_depth(spec, channels // spec.count("groups"))
         return super().output(spec, inputs)
 
     def _check_depth(self, spec: LayerSpec, depth: int) -> None:
@@ -299,6 +295,20 @@ def image(kind: str, size: Hwc) -> tuple[int, int, int]:
         )
     height, width, channels = size
     return height, width, channels
+
+
+def check_groups(spec: LayerSpec, channels: int, filters: int) -> None:
+    """Refuse groups that do not divide channels and filters; raises `LayerError` E0308."""
+    groups = spec.count("groups")
+    for what, count in (("channels", channels), ("filters", filters)):
+        if count % groups:
+            raise LayerError(
+                "E0308",
+                f"{count} {what} do not divide into {groups} groups",
+                at="groups",
+                label=f"{count}/{groups} = {count / groups:.2f}",
+                helps=_divisors(channels, filters, groups),
+            )
 
 
 def _divisors(channels: int, filters: int, groups: int) -> list[str]:

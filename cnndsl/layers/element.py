@@ -8,95 +8,34 @@ column, channel) of an image, (number,) of a vector, counted from 0. Arrays are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from cnndsl.layers.base import LayerSpec
 from cnndsl.layers.conv import Conv, Depthwise
+from cnndsl.layers.element_parts import (
+    Element,
+    Floats,
+    Place,
+    Plane,
+    Seen,
+    Step,
+    counted,
+    show,
+)
+from cnndsl.layers.element_recurrent import worked_recurrence
+from cnndsl.layers.element_upconv import reach_back, worked_upconv
 from cnndsl.layers.network import Layer
 from cnndsl.layers.pool import AvgPool, MaxPool
+from cnndsl.layers.upconv import UpConv
 from cnndsl.layers.window import Slide
-
-Floats: TypeAlias = npt.NDArray[np.float64]
-"""Numbers of one image."""
-Place: TypeAlias = tuple[int, ...]
-"""(row, column, channel), or (number,)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """One channel of what is looked at; 2-D, or 1-D for vectors."""
-
-    title: str
-    """Which channel of which stream."""
-    values: Floats
-    """The numbers; nan where the window lies over the border."""
-    weights: Floats | None = None
-    """What each is multiplied by."""
-    products: Floats | None = None
-    """Number times weight; 0 over the border."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line of the calculation."""
-
-    text: str
-    """What is done, with numbers."""
-    value: float
-    """What it gives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One number and how it comes about."""
-
-    at: Place
-    """Where it is in the result."""
-    value: float
-    """What it is."""
-    steps: tuple[Step, ...]
-    """The calculation; the last step gives the value."""
-    planes: tuple[Plane, ...] = ()
-    """The window, channel by channel."""
-    window: tuple[tuple[int, int], tuple[int, int]] | None = None
-    """First and last row, first and last column of the input; over the border where negative."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a layer works on, for one image."""
-
-    layer: Layer
-    """The layer."""
-    inputs: Sequence[Floats]
-    """What it reads."""
-    parameters: Mapping[str, Floats] = field(default_factory=dict)
-    """Its arrays by name."""
-
-    @property
-    def spec(self) -> LayerSpec:
-        """Kind and settings."""
-        return self.layer.spec
-
-    def number(self, at: Place, which: int = 0) -> float:
-        """Give a number of an input."""
-        return float(self.inputs[which][_index(at)])
 
 
 def work_out(seen: Seen, at: Place) -> Element | None:
     """Work out the number at `at`; nothing for a kind of layer that is not taken apart here."""
     worker = WORKERS.get(seen.layer.kind)
     return worker(seen, at) if worker is not None else None
-
-
-def _index(at: Place) -> tuple[int, ...]:
-    """Give the index into an array: channel first."""
-    return (at[-1], *at[:-1])
 
 
 # ------------------------------------------------------------------ weights
@@ -118,7 +57,7 @@ def _conv(seen: Seen, at: Place) -> Element:
     )
     total = math.fsum(products.ravel())
     count = products.size - int(np.isnan(windows).sum())
-    steps = [Step(f"sum of {_counted(count, 'product')}", total)]
+    steps = [Step(f"sum of {counted(count, 'product')}", total)]
     if "bias" in seen.parameters:
         bias = seen.parameters["bias"][filter_]
         own = float(bias[row, column]) if bias.ndim else float(bias)
@@ -132,7 +71,7 @@ def _fc(seen: Seen, at: Place) -> Element:
     weights = seen.parameters["weight"][neuron]
     products = values * weights
     total = math.fsum(products)
-    steps = [Step(f"sum of {_counted(len(products), 'product')}", total)]
+    steps = [Step(f"sum of {counted(len(products), 'product')}", total)]
     if "bias" in seen.parameters:
         bias = float(seen.parameters["bias"][neuron])
         steps.append(Step(f"plus the bias {show(bias)}", total + bias))
@@ -145,7 +84,7 @@ def _radial(seen: Seen, at: Place) -> Element:
     values, point = seen.inputs[0].ravel(), seen.parameters["weight"][neuron]
     value = math.fsum((values - point) ** 2)
     plane = Plane("differences to the point", values - point)
-    return Element(at, value, (Step(f"sum of {_counted(values.size, 'square')}", value),), (plane,))
+    return Element(at, value, (Step(f"sum of {counted(values.size, 'square')}", value),), (plane,))
 
 
 def _bn(seen: Seen, at: Place) -> Element:
@@ -196,6 +135,8 @@ def _reach(slide: Slide, row: int, column: int) -> tuple[tuple[int, int], tuple[
 def reach_of(layer: Layer, at: Place) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Give the rows and columns that the window of a place spans; nothing for other layers."""
     kind = layer.spec.kind
+    if isinstance(kind, UpConv):
+        return reach_back(layer, at)
     if not isinstance(kind, Conv | Depthwise | MaxPool | AvgPool):
         return None
     return _reach(kind.slide(layer.spec, layer.input_sizes), at[0], at[1])
@@ -210,13 +151,13 @@ def _pool(seen: Seen, at: Place) -> Element:
     real = window[~np.isnan(window)]
     if isinstance(kind, MaxPool):
         value = float(real.max())
-        steps = [Step(f"the largest of {_counted(len(real), 'number')}", value)]
+        steps = [Step(f"the largest of {counted(len(real), 'number')}", value)]
     else:
         count = window.size if seen.spec.flag("count_padding") else len(real)
         total = math.fsum(real)
         value = total / count
         steps = [
-            Step(f"sum of {_counted(len(real), 'number')}", total),
+            Step(f"sum of {counted(len(real), 'number')}", total),
             Step(f"divided by {count}", value),
         ]
     plane = Plane(f"channel {channel}", window)
@@ -232,13 +173,13 @@ def _global_pool(seen: Seen, at: Place) -> Element:
         return Element(
             at,
             value,
-            (Step(f"the largest of {_counted(len(numbers), 'number')}", value),),
+            (Step(f"the largest of {counted(len(numbers), 'number')}", value),),
             (plane,),
         )
     total = math.fsum(numbers)
     value = total / len(numbers)
     steps = (
-        Step(f"sum of {_counted(len(numbers), 'number')}", total),
+        Step(f"sum of {counted(len(numbers), 'number')}", total),
         Step(f"divided by {len(numbers)}", value),
     )
     return Element(at, value, steps, (plane,))
@@ -257,7 +198,7 @@ def _lrn(seen: Seen, at: Place) -> Element:
         at,
         x / below,
         (
-            Step(f"sum of {_counted(len(near), 'square')}", squares),
+            Step(f"sum of {counted(len(near), 'square')}", squares),
             Step(f"({k:g} + {alpha:g}*{show(squares)})^{beta:g}", below),
             Step(f"{show(x)}/{show(below)}", x / below),
         ),
@@ -332,14 +273,31 @@ def _joined(seen: Seen, at: Place) -> Element:
     return Element(at, value, (Step(text, value),))
 
 
-WORKERS: Mapping[str, Callable[[Seen, Place], Element]] = {
+def _unpool(seen: Seen, at: Place) -> Element | None:
+    """Say which pixel a number is a copy of; nothing where a pool chose its place."""
+    if len(seen.inputs) > 1:
+        return None
+    row, column, channel = at
+    down, across = seen.spec.size("factor")
+    place = (row // down, column // across, channel)
+    if seen.spec.flag("nails") and (row % down or column % across):
+        return Element(at, 0.0, (Step("a zero between the nails", 0.0),))
+    text = f"the number of {seen.layer.inputs[0]} at {', '.join(map(str, place))}"
+    value = seen.number(place)
+    return Element(at, value, (Step(text, value),))
+
+
+WORKERS: Mapping[str, Callable[[Seen, Place], Element | None]] = {
     "conv": _conv,
     "depthwise": _conv,
+    "upconv": worked_upconv,
+    **dict.fromkeys(("rnn", "lstm", "gru"), worked_recurrence),
     "fc": _fc,
     "rbf": _radial,
     "bn": _bn,
     "lrn": _lrn,
     "maxpool": _pool,
+    "unpool": _unpool,
     "avgpool": _pool,
     "gap": _global_pool,
     "gmp": _global_pool,
@@ -370,16 +328,3 @@ WORKERS: Mapping[str, Callable[[Seen, Place], Element]] = {
     ),
 }
 """What works out a number, by the canonical word of the kind."""
-
-
-def show(number: float) -> str:
-    """Write a number with six digits.
-
-    >>> show(0.123456789), show(-2.0), show(1e-9)
-    ('0.123457', '-2', '1e-09')
-    """
-    return f"{number:.6g}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

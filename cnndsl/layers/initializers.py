@@ -77,6 +77,14 @@ def table(init: Init, draw: Draw) -> Array:
     return np.resize(numbers, draw.shape)
 
 
+@INITIALIZERS.named("forget_gate")
+def forget_gate(init: Init, draw: Draw) -> Array:
+    """Give `value` in the second of four parts, 0 in the others (Gers et al., 2000: it is 1)."""
+    numbers = np.zeros((4, math.prod(draw.shape) // 4), dtype=np.float64)
+    numbers[1] = init.value
+    return numbers.reshape(draw.shape)
+
+
 @INITIALIZERS.named("normal")
 def normal(init: Init, draw: Draw) -> Array:
     """Draw with mean 0 and standard deviation `value`."""

@@ -10,13 +10,15 @@ from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph, NodeId
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.layers.base import LayerContext, batched
-from cnndsl.layers.element import Element, Place, Seen, Step
+from cnndsl.layers.element_parts import Element, Place, Seen, Step
 from cnndsl.layers.network import Layer
 from cnndsl.ops.evaluate import evaluate_values
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import InputAttrs, input_
 
-MOVES = frozenset({"id", "flatten", "reshape", "pad", "crop", "concat", "dropout", "shuffle"})
+MOVES = frozenset(
+    ("id", "flatten", "reshape", "pad", "crop", "concat", "dropout", "shuffle", "upsample")
+)
 """Kinds that, at inference, give each number as it came, or a zero of a border."""
 
 

@@ -100,6 +100,11 @@ class _Pooling(LayerKind):
         """Give window and stride."""
         return spec.size("window"), spec.size("stride")
 
+    def border(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> tuple[int, int]:
+        """Give the padding above and left."""
+        (top, _), (left, _) = self.slide(spec, inputs).pads
+        return top, left
+
     def _emitted(self, ctx: LayerContext, spec: LayerSpec, x: Value) -> Slide:
         _, channels, height, width = ctx.b.type_of(x).shape
         return self.slide(spec, [(height, width, channels)])

@@ -185,6 +185,11 @@ class Pad(LayerKind):
         height = inputs[0][0]
         return f"{height} + {top} + {bottom} = {height + top + bottom}"
 
+    def border(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> tuple[int, int]:
+        """Give the rows above and the columns left."""
+        top, _, left, _ = spec.margin("amount")
+        return top, left
+
     def emit(self, ctx: LayerContext, spec: LayerSpec, *inputs: Value) -> Value:
         """Emit one `pad`."""
         top, bottom, left, right = spec.margin("amount")
@@ -224,6 +229,11 @@ class Crop(LayerKind):
         top, bottom, _, _ = spec.margin("amount")
         height = inputs[0][0]
         return f"{height} - {top} - {bottom} = {height - top - bottom}"
+
+    def border(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> tuple[int, int]:
+        """Give what is cut off above and left, as a border less than none."""
+        top, _, left, _ = spec.margin("amount")
+        return -top, -left
 
     def emit(self, ctx: LayerContext, spec: LayerSpec, *inputs: Value) -> Value:
         """Emit one `slice`."""

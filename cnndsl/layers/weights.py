@@ -104,15 +104,19 @@ def _is_said(spec: ParameterSpec) -> bool:
     return spec.bias or bool(spec.init.table)
 
 
+def start_words() -> tuple[str, ...]:
+    """Give the words by which weights may be said to begin, `auto` left out."""
+    return next(clause for clause in INIT_CLAUSES if clause.name == "init").words[1:]
+
+
 def override_inits(network: Network, word: str, *, spread: float | None = None) -> Network:
     """Let every weight whose layer does not say how it begins begin as `word` says.
 
     `spread` scales the start (the standard deviation of `normal`). Raises `KeyError` with the
     known words for one that is none.
     """
-    known = next(clause for clause in INIT_CLAUSES if clause.name == "init").words[1:]
-    if word.casefold() not in known:
-        raise KeyError(", ".join(known))
+    if word.casefold() not in start_words():
+        raise KeyError(", ".join(start_words()))
     scheme = _WORDS.get(word.casefold(), word.casefold())
     usual = USUAL_STD if scheme in ("normal", "uniform") else 1.0
     value = usual if spread is None else float(spread)

@@ -312,6 +312,7 @@ _CASES: tuple[tuple[Shape, Shape, SlideAttrs], ...] = (
     ((2, 3, 5, 7), (4, 3, 3, 3), SlideAttrs()),
     ((1, 1, 1, 1), (1, 1, 1, 1), SlideAttrs()),
     ((2, 5, 4, 3), (3, 5, 1, 1), SlideAttrs()),
+    ((2, 1, 3, 4), (5, 1, 1, 1), SlideAttrs()),
     ((2, 2, 7, 5), (3, 2, 1, 1), SlideAttrs(strides=(3, 2))),  # stride beyond the window
     ((1, 2, 9, 8), (2, 2, 2, 3), SlideAttrs(strides=(4, 5))),
     ((2, 2, 6, 5), (3, 2, 3, 2), SlideAttrs(strides=(2, 1), padding=((1, 0), (2, 1)))),

@@ -8,3 +8,4 @@ from cnndsl.passes import fold_batch_norm as fold_batch_norm
 from cnndsl.passes import fold_constants as fold_constants
 from cnndsl.passes import fuse_elementwise as fuse_elementwise
 from cnndsl.passes import fuse_epilogue as fuse_epilogue
+from cnndsl.passes import fuse_norm as fuse_norm

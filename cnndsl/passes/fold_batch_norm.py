@@ -50,7 +50,7 @@ class FoldBatchNorm:
 
 def _folds(graph: Graph, norm: Node[Any], fed: frozenset[NodeId]) -> bool:
     layer = graph[norm.operands[0]]
-    if layer.op not in (conv2d, dense) or layer.attrs.epilogue is not None:
+    if layer.op not in (conv2d, dense) or layer.attrs.epilogue or norm.attrs.epilogue:
         return False
     given = (*layer.operands[1:], *norm.operands[1:])
     return not is_shared(graph, layer) and not any(value.node in fed for value in given)

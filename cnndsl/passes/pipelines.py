@@ -11,6 +11,7 @@ from cnndsl.passes.fold_batch_norm import FoldBatchNorm
 from cnndsl.passes.fold_constants import FoldConstants
 from cnndsl.passes.fuse_elementwise import FuseElementwise
 from cnndsl.passes.fuse_epilogue import FuseEpilogue
+from cnndsl.passes.fuse_norm import FuseNorm
 
 INFER: tuple[Pass, ...] = (
     EliminateDeadNodes(),  # losses and metrics that nobody asked for would keep values alive
@@ -21,6 +22,7 @@ INFER: tuple[Pass, ...] = (
     EliminateCommonSubexpressions(),  # before fusion: two chains are harder to compare than two ops
     FuseEpilogue(),  # the largest saving takes first choice of the elementwise ops
     FuseElementwise(),  # takes what is left of them
+    FuseNorm(),  # batch norms that no convolution could take in
     FuseEpilogue(),  # a result that two ops read is read by one when they are fused
     FoldConstants(),  # a table that became a bias was reshaped
     EliminateDeadNodes(),  # what the others left behind
@@ -35,6 +37,7 @@ TRAIN: tuple[Pass, ...] = (
     EliminateCommonSubexpressions(),  # vjp rules recompute what their neighbours have
     FuseEpilogue(),  # a layer whose activation's gradient reads the result only
     FuseElementwise(),  # the optimizer's arithmetic becomes one kernel a parameter
+    FuseNorm(),  # after the layers, which lose nothing to it; takes whole chains
     FuseEpilogue(),  # as above
     EliminateDeadNodes(),  # as above
 )

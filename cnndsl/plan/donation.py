@@ -10,6 +10,7 @@ from typing import Any
 from cnndsl.ir.graph import Graph, Node, NodeId, Value
 from cnndsl.ir.op import Trait
 from cnndsl.plan.partition import Partition
+from cnndsl.plan.storage import PLAIN, Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,12 @@ class Donations:
     """The run's nodes in an order that keeps to `after`: the program's where it can."""
 
 
-def overwritable(node: Node[Any], graph: Graph, origin: Mapping[Value, Value]) -> Iterator[Value]:
+def overwritable(
+    node: Node[Any],
+    graph: Graph,
+    origin: Mapping[Value, Value],
+    storage: Storage = PLAIN,
+) -> Iterator[Value]:
     """Walk the operands whose memory the first result of `node` may take, if nobody needs it later.
 
     An elementwise op reads each element before it writes it, so any operand of the result's type
@@ -33,7 +39,12 @@ def overwritable(node: Node[Any], graph: Graph, origin: Mapping[Value, Value]) -
     """
     if Trait.INPLACE not in node.op.traits:
         return
-    fitting = [value for value in node.operands if graph.type_of(value) == node.type]
+    width = storage.element_bytes(node.results[0], node.type)
+    fitting = [
+        value
+        for value in node.operands
+        if graph.type_of(value) == node.type and storage.element_bytes(value, node.type) == width
+    ]
     if Trait.ELEMENTWISE in node.op.traits:
         yield from fitting
         return
@@ -41,7 +52,7 @@ def overwritable(node: Node[Any], graph: Graph, origin: Mapping[Value, Value]) -
     yield from (value for value in fitting[:1] if memory.count(origin[value]) == 1)
 
 
-def donations(graph: Graph, part: Partition) -> Donations:
+def donations(graph: Graph, part: Partition, storage: Storage = PLAIN) -> Donations:
     """Decide which updates are written in place.
 
     An update may be when every other node that reads the old value can come earlier, nothing
@@ -59,7 +70,7 @@ def donations(graph: Graph, part: Partition) -> Donations:
         if new.node not in run or new in into or old in at_end:
             continue
         earlier = readers.get(old, [])
-        if new.node in earlier and not _overwrites(graph, part.origin, old, new):
+        if new.node in earlier and not _overwrites(graph, part.origin, old, new, storage):
             continue
         into[new] = parameter
         after.setdefault(new.node, set()).update(set(earlier) - {new.node})
@@ -77,8 +88,10 @@ def no_donations(part: Partition) -> Donations:
     return Donations({}, {}, part.run)
 
 
-def _overwrites(graph: Graph, origin: Mapping[Value, Value], old: Value, new: Value) -> bool:
-    fitting = overwritable(graph[new], graph, origin)
+def _overwrites(
+    graph: Graph, origin: Mapping[Value, Value], old: Value, new: Value, storage: Storage
+) -> bool:
+    fitting = overwritable(graph[new], graph, origin, storage)
     return new.index == 0 and any(origin[value] == old for value in fitting)
 
 

@@ -15,23 +15,30 @@ from cnndsl.plan.offsets import Request, place, round_up
 from cnndsl.plan.partition import Partition, partition
 from cnndsl.plan.plan import Arena, Copy, Lifetime, Phase, Plan, Region, Slot, Step
 from cnndsl.plan.schedule import Problem, Task, order
+from cnndsl.plan.storage import PLAIN, Storage
 
 
 def make_plan(
-    graph: Graph, *, alignment: int = 64, inplace: bool = True, donate: bool = True
+    graph: Graph,
+    *,
+    alignment: int = 64,
+    inplace: bool = True,
+    donate: bool = True,
+    storage: Storage = PLAIN,
 ) -> Plan:
     """Plan `graph`: what is prepared and what is run, in which order, and where everything lies.
 
     `inplace` lets results overwrite operands that die; `donate` lets updates be written straight
     into their parameters. Without either a plan computes the same and takes more memory; without
-    `donate` a run that fails half-way has changed no parameter. The same graph gives the same
+    `donate` a run that fails half-way has changed no parameter. `storage` says how a backend keeps
+    values. The same graph gives the same
     plan. Raises `ValueError` for an alignment that is not a power of two.
     """
     if alignment < 1 or alignment & (alignment - 1):
         raise ValueError(f"the alignment is {alignment}; it must be a power of two")
-    part = partition(graph)
-    given = donations(graph, part) if donate else no_donations(part)
-    planner = _Planner(graph, part, given, alignment=alignment, inplace=inplace)
+    part = partition(graph, storage)
+    given = donations(graph, part, storage) if donate else no_donations(part)
+    planner = _Planner(graph, part, given, alignment=alignment, inplace=inplace, storage=storage)
     planner.permanent()
     planner.phase(Phase.PREPARE)
     planner.phase(Phase.RUN)
@@ -61,12 +68,14 @@ class _Planner:
         *,
         alignment: int,
         inplace: bool,
+        storage: Storage,
     ) -> None:
         self.graph = graph
         self.part = part
         self.given = given
         self.alignment = alignment
         self.inplace = inplace
+        self.storage = storage
         self.holds: list[_Hold] = []
         self.held: dict[Value, _Hold] = {}  # by the value that owns the memory
         self.orders: dict[Phase, tuple[NodeId, ...]] = {}
@@ -88,11 +97,15 @@ class _Planner:
 
     def _append(self, value: Value, arena: Arena, life: Lifetime) -> None:
         """Put `value` at the end of an arena for good."""
-        nbytes = round_up(self.graph.type_of(value).nbytes, self.alignment)
+        nbytes = self._bytes(value)
         hold = _Hold(arena, nbytes, Phase.RUN, life, [value], self.tops[arena])
         self.tops[arena] += nbytes
         self.holds.append(hold)
         self.held[value] = hold
+
+    def _bytes(self, value: Value) -> int:
+        """Give the bytes that are held for a value."""
+        return round_up(self.storage.nbytes(value, self.graph.type_of(value)), self.alignment)
 
     def phase(self, phase: Phase) -> None:
         """Order the nodes of a phase and give their results places."""
@@ -136,14 +149,13 @@ class _Planner:
             if owner not in number:
                 number[owner] = len(sizes)
                 local = owner.node in position and owner not in outside
-                nbytes = round_up(graph.type_of(owner).nbytes, self.alignment)
-                sizes.append(nbytes if local else 0)
+                sizes.append(self._bytes(owner) if local else 0)
             return number[owner]
 
         tasks = []
         for node_id in nodes:
             node = graph[node_id]
-            reuses = overwritable(node, graph, origin) if self.inplace else ()
+            reuses = overwritable(node, graph, origin, self.storage) if self.inplace else ()
             after = self.given.after.get(node_id, ())
             tasks.append(
                 Task(
@@ -178,7 +190,7 @@ class _Planner:
                 dying.lifetime = Lifetime(dying.lifetime.first, memory[value].last)
                 self.held[value] = dying
             else:
-                nbytes = round_up(self.graph.type_of(value).nbytes, self.alignment)
+                nbytes = self._bytes(value)
                 hold = _Hold(Arena.WORKSPACE, nbytes, phase, memory[value], [value])
                 self.holds.append(hold)
                 self.held[value] = hold
@@ -189,7 +201,7 @@ class _Planner:
             return None
         node, origin = self.graph[node_id], self.part.origin
         now = memory[node.results[0]].first
-        for value in overwritable(node, self.graph, origin):
+        for value in overwritable(node, self.graph, origin, self.storage):
             hold = self.held[origin[value]]
             if hold.arena is Arena.WORKSPACE and hold.lifetime.last == now:
                 return hold
@@ -246,11 +258,14 @@ class _Planner:
             ),
             donated=frozenset(self.given.into.values()),
             arena_bytes=dict(self.tops),
+            storage=self.storage,
         )
 
     def _slot(self, value: Value) -> Slot:
         hold = self.held[self.part.origin.get(value, value)]
-        return Slot(hold.arena, hold.offset, self.graph.type_of(value))
+        kind = self.graph.type_of(value)
+        width = self.storage.element_bytes(value, kind)
+        return Slot(hold.arena, hold.offset, kind, 0 if width == kind.dtype.nbytes else width)
 
     def _end_of(self, place: Value | NodeId | _Hold, kind: TensorType) -> Slot:
         """Give the slot at one end of a copy."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cnndsl.ir.graph import Graph, NodeId, Value
 from cnndsl.ir.op import Trait
 from cnndsl.ops.structural import input_, parameter
+from cnndsl.plan.storage import PLAIN, Storage
 from cnndsl.support.diagnostics import VerifyError
 
 
@@ -23,7 +24,7 @@ class Partition:
     """Each needed value to the value whose memory it shows: itself unless it is a view."""
 
 
-def partition(graph: Graph) -> Partition:
+def partition(graph: Graph, storage: Storage = PLAIN) -> Partition:
     """Split the needed nodes of `graph` into what is prepared and what is run.
 
     Inputs, parameters, constants and views are launched never. Both parts are in program order.
@@ -42,8 +43,9 @@ def partition(graph: Graph) -> Partition:
         ):
             changing.add(node.id)
         origin.update((value, value) for value in node.results)
-        if Trait.VIEW in node.op.traits:
-            if [node.type.nbytes] != [graph.type_of(value).nbytes for value in node.operands]:
+        kinds = [graph.type_of(value) for value in node.operands]
+        if kinds and storage.is_view(node, kinds[0]):
+            if [node.type.nbytes] != [kind.nbytes for kind in kinds]:
                 raise VerifyError(f"{node.id} ({node.op.name}) is no view: its bytes are others")
             origin[node.results[0]] = origin[node.operands[0]]
         elif Trait.STRUCTURAL not in node.op.traits:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cnndsl.ir.graph import Graph, Node, NodeId, Value
 from cnndsl.ir.types import TensorType
+from cnndsl.plan.storage import PLAIN, Storage
 
 
 class Arena(Enum):
@@ -37,7 +38,10 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The place of one value: C-contiguous elements of `type` from byte `offset` on."""
+    """The place of one value: elements of `type` from byte `offset` on, without gaps.
+
+    They are in row-major order, unless the plan's storage says otherwise.
+    """
 
     arena: Arena
     """Which memory."""
@@ -45,11 +49,18 @@ class Slot:
     """First byte, counted from the arena's beginning; a multiple of the plan's alignment."""
     type: TensorType
     """What lies there."""
+    element_bytes: int = 0
+    """Bytes of an element where a backend keeps fewer than the type has; 0: those of the type."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.type.size * (self.element_bytes or self.type.dtype.nbytes)
 
     @property
     def end(self) -> int:
         """Byte after the last one."""
-        return self.offset + self.type.nbytes
+        return self.offset + self.nbytes
 
     def __str__(self) -> str:
         return f"{self.arena.value}+{self.offset}"
@@ -155,6 +166,8 @@ class Plan:
     """Parameters whose update is written straight into their slot."""
     arena_bytes: Mapping[Arena, int]
     """Size of each arena."""
+    storage: Storage = PLAIN
+    """How values lie in their slots."""
 
     def steps_of(self, phase: Phase) -> tuple[Step, ...]:
         """Give the steps of a phase."""

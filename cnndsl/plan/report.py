@@ -81,7 +81,7 @@ def rows(plan: Plan) -> tuple[Row, ...]:
                     op=step.node.op.name,
                     operands=step.operands,
                     results=step.results,
-                    nbytes=sum(slot.type.nbytes for slot in step.results),
+                    nbytes=sum(slot.nbytes for slot in step.results),
                     lifetime=Lifetime(order, _last(plan, phase, step)),
                     sharing=_sharing(step),
                 )
@@ -248,4 +248,4 @@ def _last(plan: Plan, phase: Phase, step: Step) -> int:
 
 def _own_bytes(step: Step) -> int:
     """Bytes that a step's results would take in the workspace without sharing."""
-    return sum(slot.type.nbytes for slot in step.results if slot.arena is not Arena.PREPARED)
+    return sum(slot.nbytes for slot in step.results if slot.arena is not Arena.PREPARED)

@@ -25,7 +25,7 @@ def verify_plan(plan: Plan) -> None:
     for value, slot in plan.slots.items():
         if slot.offset % plan.alignment or slot.end > plan.arena_bytes[slot.arena]:
             raise VerifyError(f"{value} does not fit its arena: {slot} of {slot.type}")
-    memory = _Memory(plan, partition(plan.graph).origin)
+    memory = _Memory(plan, partition(plan.graph, plan.storage).origin)
     for node in plan.graph.nodes():
         place = plan.slots.get(node.results[0])
         if place and Trait.STRUCTURAL in node.op.traits and node.op is not input_:
@@ -82,7 +82,7 @@ class _Memory:
     def read(self, slot: Slot, value: Value, reader: str) -> None:
         """Check that `slot` holds `value`."""
         found = self.holds(slot)
-        if slot.type.nbytes and found != self.origin[value]:
+        if slot.nbytes and found != self.origin[value]:
             raise VerifyError(f"{reader} reads {value} at {slot} and finds {found}")
 
     def write(self, slot: Slot, value: Value, writer: str) -> None:
@@ -100,7 +100,10 @@ class _Memory:
         node = step.node
         for value, slot in zip(node.operands, step.operands, strict=True):
             self.read(slot, value, node.id)
-        allowed = {self.origin[v] for v in overwritable(node, self.plan.graph, self.origin)}
+        allowed = {
+            self.origin[v]
+            for v in overwritable(node, self.plan.graph, self.origin, self.plan.storage)
+        }
         for value, slot in zip(node.results, step.results, strict=True):
             if phase is Phase.PREPARE and slot.arena is Arena.STATE:
                 raise VerifyError(f"{node.id} changes the state while preparing")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cnndsl.frontend.directives import Load
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import Shape, TensorType
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.executable import State
 from cnndsl.support.diagnostics import WeightsError, error
@@ -108,8 +108,8 @@ def _check(load: Load, arrays: Mapping[str, Array], shapes: Mapping[str, TensorT
     name = wrong[0]
     layer = name.rpartition(".")[0]
     array = arrays.get(name)
-    shown = "x".join(map(str, shapes[name].shape))
-    has = "x".join(map(str, array.shape)) if array is not None else f"no {name}"
+    shown = _size(shapes[name].shape)
+    has = _size(array.shape) if array is not None else f"no {name}"
     fitting = len(shapes) - len(wrong)
     others = f"the other {fitting} arrays fit" if fitting else "no array fits"
     if fitting == 1:
@@ -123,9 +123,22 @@ def _check(load: Load, arrays: Mapping[str, Array], shapes: Mapping[str, TensorT
             load.span,
             label=f"it holds {has}, {layer} is {shown}",
             notes=(others,),
-            helps=(f"`replace {layer}: ..` starts {layer} afresh and loads the rest",),
+            helps=(
+                f"`replace {layer}: {_words(shapes[name].shape)}` starts {layer} afresh and loads "
+                "the rest",
+            ),
         )
     )
+
+
+def _size(shape: Shape) -> str:
+    """Write a shape; that of a dense layer as the lectures do, inputs x neurons."""
+    return "x".join(map(str, shape[::-1] if len(shape) == 2 else shape))
+
+
+def _words(shape: Shape) -> str:
+    """Write the layer that has a weight of a shape, if the shape says all of it."""
+    return f"fc {shape[0]}" if len(shape) == 2 else ".."
 
 
 def _fits(array: Array | None, kind: TensorType) -> bool:

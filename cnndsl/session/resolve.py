@@ -11,12 +11,14 @@ from cnndsl.data import DATASETS, Crop, DataSpec, Flip, Jitter, Shift
 from cnndsl.frontend import ast
 from cnndsl.frontend.elaborate import Elaboration, elaborate
 from cnndsl.frontend.sections import DataSection, Setting, TrainSection
-from cnndsl.frontend.values import MapValue, SizeValue
+from cnndsl.frontend.train_words import choice_of
+from cnndsl.frontend.values import SizeValue
 from cnndsl.layers.base import Hwc
 from cnndsl.layers.weights import override_inits
+from cnndsl.recipes.choices import make_optimizer, make_schedule
 from cnndsl.session.choices import Choices
-from cnndsl.support.diagnostics import DataError, DiagnosticError, error
-from cnndsl.train.settings import Choice, TrainSettings, make_optimizer, make_schedule
+from cnndsl.support.diagnostics import DataError, DiagnosticError
+from cnndsl.train.settings import TrainSettings
 
 BUILT_IN = "digits"
 """The data set that a program without data is trained on."""
@@ -74,26 +76,13 @@ def _seen_from_outside(name: str) -> tuple[Hwc | None, int | None]:
 
 
 def with_chosen_start(elaboration: Elaboration) -> Elaboration:
-    """Let weights begin as the `init:` line of `train` says, where their layer does not say it.
-
-    Raises `DiagnosticError` E0730 for a start that there is not.
-    """
+    """Let weights begin as the `init:` line of `train` says, where their layer does not say it."""
     setting = elaboration.train.init if elaboration.train is not None else None
     if setting is None:
         return elaboration
     numbers = [*setting.args, *(setting.kwargs.get(k) for k in ("std", "scale"))]
     spread = next((v for v in numbers if isinstance(v, int | float)), None)
-    try:
-        network = override_inits(elaboration.network, setting.name, spread=spread)
-    except KeyError as unknown:
-        raise DiagnosticError(
-            error(
-                "E0730",
-                f"there is no start called `{setting.name}`",
-                setting.span,
-                notes=(f"known: {unknown.args[0]}",),
-            )
-        ) from None
+    network = override_inits(elaboration.network, setting.name, spread=spread)
     return replace(elaboration, network=network)
 
 
@@ -108,10 +97,10 @@ def resolve(elaboration: Elaboration, choices: Choices, notes: list[str]) -> Tra
         data=choices.data or section.data or BUILT_IN,
         loss=section.loss.name if section.loss else usual.loss,
         loss_options=_loss_options(section.loss),
-        optimizer=make_optimizer(_choice(section.optimizer))
+        optimizer=make_optimizer(choice_of(section.optimizer))
         if section.optimizer
         else usual.optimizer,
-        schedule=make_schedule(_choice(section.schedule)) if section.schedule else usual.schedule,
+        schedule=make_schedule(choice_of(section.schedule)) if section.schedule else usual.schedule,
         batch=choices.batch or section.batch or usual.batch,
         epochs=choices.epochs or section.epochs or usual.epochs,
         seed=_first(choices.seed, section.seed, usual.seed),
@@ -147,17 +136,6 @@ def _loss_options(setting: Setting | None) -> dict[str, float | bool | str]:
     if setting is None:
         return {}
     return {k: v for k, v in setting.kwargs.items() if isinstance(v, bool | int | float | str)}
-
-
-def _choice(setting: Setting) -> Choice:
-    plain = tuple(_plain(value) for value in setting.args)
-    named = {name: _plain(value) for name, value in setting.kwargs.items()}
-    return Choice(setting.name, plain, named, setting.span, setting.spans)
-
-
-def _plain(value: object) -> object:
-    """Give a map as a dictionary; anything else is itself."""
-    return dict(value.pairs) if isinstance(value, MapValue) else value
 
 
 def data_spec(
@@ -215,27 +193,19 @@ def _source(section: DataSection) -> tuple[str, str]:
 
 
 def _augment(setting: Setting) -> Augment:
-    """Read one step of augmentation; raises `DiagnosticError` E0731 for one there is not."""
+    """Read one step of augmentation, which the frontend has judged."""
     numbers = [v for v in setting.args if isinstance(v, int | float) and not isinstance(v, bool)]
     sizes = [v for v in setting.args if isinstance(v, SizeValue)]
-    match setting.name.casefold():
+    match setting.name:
         case "flip":
             return Flip()
-        case "shift" if numbers:
+        case "shift":
             return Shift(int(numbers[0]))
-        case "crop" if sizes or numbers:
+        case "crop":
             height, width = sizes[0].dims[:2] if sizes else (int(numbers[0]), int(numbers[0]))
             return Crop((height or 0, width or 0), pad=_pad(setting.kwargs))
-        case "jitter":
+        case _:
             return Jitter(float(numbers[0])) if numbers else Jitter()
-    raise DiagnosticError(
-        error(
-            "E0731",
-            f"`{setting.name}` is no step of augmentation",
-            setting.span,
-            notes=("the steps are: flip, shift 2, crop 28x28, jitter pca",),
-        )
-    )
 
 
 def _pad(named: Mapping[str, object]) -> int:

@@ -36,7 +36,7 @@ class Settings:
     kernel_dir: str | None = None
     """CNNDSL_KERNELS: a folder that keeps compiled kernels, or "off"; nothing: the user's cache."""
     gpu_precision: GpuPrecision = "fp32"
-    """CNNDSL_GPU_PRECISION: "tf32" or "bf16" use tensor cores, whose factors are rounded."""
+    """CNNDSL_GPU_PRECISION: "tf32" and "bf16" use tensor cores; "bf16" also halves activations."""
     debug: int = 0
     """CNNDSL_DEBUG: 1 stage times, 2 a line a kernel, 3 graphs, 4 sources, 5 assembly."""
 

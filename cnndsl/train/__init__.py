@@ -1,1 +1,1 @@
-"""Optimizers, step graph, loop, checkpoints."""
+"""Step graph, loop, checkpoints."""

@@ -12,15 +12,15 @@ import numpy as np
 
 from cnndsl.layers.initializers import initial_state
 from cnndsl.ops.rules import Array
+from cnndsl.recipes.optimizers import STATE_PREFIX
+from cnndsl.recipes.schedules import Constant, Position, Schedule
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.support.diagnostics import DivergedError, StoppedError
 from cnndsl.train.checkpoint import load_state, save_state
 from cnndsl.train.evaluate import Batches, Scorers, evaluate
 from cnndsl.train.metrics import Tally
-from cnndsl.train.optimizers import STATE_PREFIX
 from cnndsl.train.progress import Progress
 from cnndsl.train.runs import RunFolder
-from cnndsl.train.schedules import Constant, Position, Schedule
 from cnndsl.train.step import RATE
 
 T = TypeVar("T")

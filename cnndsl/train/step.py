@@ -10,8 +10,8 @@ from cnndsl.ir.graph import Graph, NodeId, Origin, Value
 from cnndsl.ir.types import TensorType
 from cnndsl.ops.reduce import ReduceAttrs, reduce_sum
 from cnndsl.ops.structural import InputAttrs, input_, parameter
-from cnndsl.train.formula import Term
-from cnndsl.train.optimizers import Optimizer
+from cnndsl.recipes.formula import Term
+from cnndsl.recipes.optimizers import Optimizer
 
 RATE = NodeId("learning_rate")
 """The input under which a step is fed the learning rate, a scalar."""

@@ -105,6 +105,15 @@ net AlexNet {
 }
 """
 
+CAPTIONING = """
+net CNN {
+  input [64x64x3]
+  conv 16 3x3/2 same relu - maxpool - conv 32 3x3 half relu - maxpool => [8x8x32]
+}
+net RNN { input [8x8x32]; lstm 128 all - conv 1000 1x1 - softmax => [8x1x1000] }
+input [64x64x3]
+"""
+
 GOOGLENET_SLIPS = (
     "params: 2.7K` is wrong|9,408 weights", "ops: 34M` is wrong|118,013,952",
     "params: 380K` is wrong|388,096", "params: 364K` is wrong|375,552",
@@ -199,7 +208,22 @@ CASES: Mapping[str, Case] = {
         behind="input [32x32x64]; separable(128)", facts={"weights": 8_768, "weight_layers": 2}
     ),
     "N-64": Case(facts={"params": 3_882_433, "CONV12.size": "19x19x192", "macs": 1_400_726_208}),
+    "N-65": Case(
+        options=Options(layout="chw"),
+        params={"H": "48", "W": "80", "D1": "16"},
+        facts={"maxpool1.size": "24x40x16", "unpool1.size": "48x80x16", "conv2.size": "48x80x1"},
+    ),
+    "N-66": Case(
+        params={"T": "9", "X": "5", "H": "7", "O": "3"},
+        facts={
+            "h.size": "9x1x7", "h.weights": 7 * 7 + 7 * 5, "h.biases": 7, "o.size": "9x1x3",
+            "o.weights": 21, "params": 91 + 24,
+        },
+    ),
     "N-67": Case(params={"a": "5", "b": "7"}, facts={"params": 0}),
+    "N-68": Case(
+        before=CAPTIONING, facts={"RNN.lstm1.params": 4 * 128 * (8 * 32 + 128 + 1), "layers": 9}
+    ),
     "N-72": Case(reader="keras", facts={"params": 257_162, "macs": 5_846_144}),
     "N-73": Case(after=("N-72",), reader="keras+slide", wrong=("`activation_1`", "`activation_1`")),
     "N-74": Case(facts={"params": 0}),
@@ -228,12 +252,7 @@ CASES: Mapping[str, Case] = {
 }  # fmt: skip
 """Every notation that is a program, an assertion or a listing, and some formulas."""
 
-NOT_PROGRAMS: Mapping[str, str] = {
-    "N-65": "[H/2 x W/2 x D1] can be said; the way back to [H x W] needs `upconv` or `unpool`, "
-            "which are not built yet (segmentation)",
-    "N-66": "a recurrence over time, h[t-1]: needs recurrent layers, which are not built yet",
-    "N-68": "a CNN feeding an RNN: needs recurrent layers, which are not built yet",
-}  # fmt: skip
+NOT_PROGRAMS: Mapping[str, str] = {}
 """Notations of class P or A that are no programs here, and why."""
 
 FORMULAS: Mapping[str, str] = {

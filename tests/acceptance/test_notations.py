@@ -86,7 +86,7 @@ def test_every_notation_is_accounted_for() -> None:
 def test_every_program_or_assertion_is_read_or_has_its_reason() -> None:
     wanted = {id_ for id_, block in blocks().items() if block.is_program_or_assertion}
     assert wanted <= {*CASES, *NOT_PROGRAMS, *FORMULAS}
-    assert len(wanted & set(CASES)) >= len(wanted) - 4
+    assert len(wanted & set(CASES)) == len(wanted) - len(wanted & set(FORMULAS))
 
 
 @pytest.mark.parametrize("column", VGG_PARAMS)
@@ -123,11 +123,6 @@ def test_contracts_hold_for_other_numbers(width: int, window: int, stride: int, 
 def test_prose_has_its_program(id_: str) -> None:
     program = (PROGRAMS / PROSE[id_]).read_text("utf-8")
     assert not complaints(program, {})
-
-
-@pytest.mark.parametrize("id_", ["N-65", "N-66", "N-68"])
-def test_what_is_not_reached_is_no_program(id_: str) -> None:
-    assert not read_slide(blocks()[id_].text).programs
 
 
 def test_reading_takes_any_text() -> None:

@@ -81,7 +81,7 @@ def test_slip(id_: str, check: Check) -> None:
 def test_the_register_is_complete() -> None:
     assert sorted(SLIPS) == [f"E-{number:02}" for number in range(1, 55)]
     beyond = [id_ for id_, checks in SLIPS.items() if isinstance(checks[0], Beyond)]
-    assert beyond == ["E-20", "E-39", "E-49", "E-53"]
+    assert beyond == ["E-20", "E-39", "E-53"]
     assert all(re.fullmatch(r"N-\d\d", c.id) for _, c in CHECKS if isinstance(c, Notation))
 
 
@@ -115,6 +115,30 @@ def test_keep_and_rate_are_two_names() -> None:
     assert rates[0] == pytest.approx(0.4)
     assert rates[1] == pytest.approx(0.4)
     assert kinds[2].settings.get("keep") == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    ("matrices", "note"),
+    [
+        (("hh", "hx", "oh"), ""),
+        (("hh", "hx", "ho"), "W_ho makes o of h: named as W_hx is, to-from, it is W_oh"),
+        (("hh", "xh", "oh"), "W_xh makes h of x: named as W_hh is, to-from, it is W_hx"),
+        (("hh", "hx", "xy"), "W_xy stands before h_t and makes o"),
+    ],
+)
+def test_the_order_of_the_letters_is_said_where_it_differs(
+    matrices: tuple[str, str, str], note: str
+) -> None:
+    """E-49: in W_hh and W_hx what is made stands first, in W_ho what is read."""
+    state, entering, leaving = (f"W_{{{letters}}}" for letters in matrices)
+    text = (
+        f"h_t = \\phi({state} h_{{t-1}} + {entering} x_t + b_h)\no_t = \\phi({leaving} h_t + b_o)\n"
+    )
+    (program,) = read_slide(text).programs
+    assert [line[2:] for line in program.splitlines() if line.startswith("# W_")] == (
+        [note] if note else []
+    )
+    assert not said(program)[0]
 
 
 def test_relu_has_a_gradient_for_positive_inputs_only() -> None:

@@ -20,7 +20,7 @@ from cnndsl.ops.activations import relu, tanh
 from cnndsl.ops.conv import conv2d
 from cnndsl.ops.elementwise import add, emit_scalar, mul
 from cnndsl.passes.pipelines import INFER, TRAIN
-from cnndsl.train.optimizers import SGD
+from cnndsl.recipes.optimizers import SGD
 from cnndsl.train.step import train_step
 
 TEXT = (

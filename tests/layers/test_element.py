@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnndsl.layers.base import LAYERS
-from cnndsl.layers.element import WORKERS, Element, Seen, reach_of, work_out
+from cnndsl.layers.element import WORKERS, reach_of, work_out
+from cnndsl.layers.element_parts import Element, Seen
 from cnndsl.layers.moves import MOVES, moved, origin_of
 from cnndsl.model import Model
 
@@ -44,6 +45,16 @@ PROGRAMS = {
     "crop": "crop 1",
     "concat": "(conv 3 1x1 | id) -> concat",
     "dropout": "dropout 0.5",
+    "upconv": "upconv 3 3x2 stride 2 pad 1 extra 1",
+    "spread": "upconv 4 3x3/2 same dilation 2 groups 2 nobias",
+    "upsample": "upsample 3x2",
+    "unpool": "unpool 2x3",
+    "nails": "unpool 2x3 nails",
+    "rnn": "rnn 5",
+    "states": "rnn 5 relu all",
+    "lstm": "lstm 3 all peephole",
+    "gru": "gru 3 all",
+    "gru of the paper": "gru 3 reset before nobias",
     "score": "gap - softmax",
 }
 # Kinds that not every build of the layers has.
@@ -91,6 +102,22 @@ def test_every_kind_is_taken_apart() -> None:
     tried = {Model.from_text(f"input [8x8x4]\n{p}\n").network.layers[-1].kind
              for p in PROGRAMS.values()}  # fmt: skip
     assert set(LAYERS) <= tried | {"id"}  # the empty branch leaves no layer behind
+
+
+def test_places_that_a_pool_chose_are_not_guessed() -> None:
+    network = Model.from_text("input [8x8x4]\nmaxpool 2x2/2 as p - unpool p\n").network
+    seen = Seen(network.layers[-1], [np.ones((4, 4, 4)), np.ones((4, 4, 4))])
+    assert work_out(seen, (0, 0, 0)) is None
+
+
+def test_a_place_that_no_window_reaches() -> None:
+    layer = Model.from_text("input [8x8x1]\nupconv 1 1x1 stride 2 extra 1\n").network.layers[0]
+    assert reach_of(layer, (1, 0, 0)) is None
+    assert reach_of(layer, (2, 4, 0)) == ((1, 1), (2, 2))
+    parameters = {"weight": np.ones((1, 1, 1, 1)), "bias": np.full(1, 0.5)}
+    element = work_out(Seen(layer, [np.ones((1, 8, 8))], parameters), (1, 0, 0))
+    assert element is not None
+    assert (element.value, element.planes) == (0.5, ())
 
 
 def test_window_over_the_border() -> None:

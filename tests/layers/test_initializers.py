@@ -63,10 +63,16 @@ def test_a_table_stands_in_the_last_axes() -> None:
         np.testing.assert_array_equal(filter_, [[0.0, 1.0], [2.0, 3.0]])
 
 
+def test_only_the_forget_gate_begins_open() -> None:
+    drawn = initial_value("b", Init("forget_gate", 1.0), (8,), seed=0)
+    assert drawn.tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+
+
 def test_every_scheme_is_tested_or_constant() -> None:
     assert set(INITIALIZERS) == {
         "constant", "zeros", "ones", "normal", "uniform", "he_normal", "he_uniform",
         "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform", "table",
+        "forget_gate",
     }  # fmt: skip
 
 

@@ -12,7 +12,13 @@ from cnndsl.ir.graph import Graph, Node, Value
 from cnndsl.ir.op import Attrs, Op
 from cnndsl.ir.types import DType, Shape, TensorType, f32
 from cnndsl.ops.evaluate import evaluate_values
-from cnndsl.ops.norm import BatchNormAttrs, batch_norm, batch_norm_grad, batch_norm_train
+from cnndsl.ops.norm import (
+    BatchNormAttrs,
+    BatchNormGradAttrs,
+    batch_norm,
+    batch_norm_grad,
+    batch_norm_train,
+)
 from cnndsl.ops.rules import Array, compute, vjp
 from cnndsl.ops.structural import InputAttrs, input_
 from cnndsl.support.diagnostics import TypeRuleError
@@ -91,7 +97,7 @@ def test_gradients_leave_nothing_along_the_mean_and_the_normalised_image() -> No
     _, mean, variance = run(batch_norm_train, BatchNormAttrs(0.0), x, scale, shift)
     grad, _, _ = drawn(shape, seed=9)
     back, d_scale, d_shift = run(
-        batch_norm_grad, BatchNormAttrs(0.0), grad, x, scale, mean, variance
+        batch_norm_grad, BatchNormGradAttrs(0.0), grad, x, scale, mean, variance
     )
     for c, at in enumerate(channels(shape)):
         centred = x[at] - mean[c]
@@ -169,4 +175,4 @@ def test_operands_that_do_not_fit_are_refused(
 def test_the_gradient_has_the_shape_of_the_image() -> None:
     c = f32(3)
     with pytest.raises(TypeRuleError, match=r"gives f32\[2,3\] here; its gradient is f32\[3,3\]"):
-        batch_norm_grad.infer(BatchNormAttrs(), f32(3, 3), f32(2, 3), c, c, c)
+        batch_norm_grad.infer(BatchNormGradAttrs(), f32(3, 3), f32(2, 3), c, c, c)

@@ -36,7 +36,7 @@ from cnndsl.layers.losses import LOSSES
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import InputAttrs, input_
 from cnndsl.plan.memory import make_plan
-from cnndsl.train.optimizers import SGD, STATE_PREFIX
+from cnndsl.recipes.optimizers import SGD, STATE_PREFIX
 from cnndsl.train.step import RATE, trainable_parameters
 from tests.oracle.torch_networks import NETWORKS, Arrays
 from tests.oracle.torch_optimizers import RECIPES, Groups, eighth_step
@@ -46,6 +46,7 @@ BOUNDS = {DType.F64: 1e-8, DType.F32: 1e-3}
 BATCH = 4
 STEPS = 3
 STATISTICS = (".mean", ".variance")
+WEIGHTS = ("weight", "peephole")
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,8 @@ class Theirs:
 
     def groups(self, decay: float) -> Groups:
         """Make the groups with and without weight decay."""
-        decayed = [a for k, a in self.learned.items() if k.endswith(".weight")]
-        rest = [a for k, a in self.learned.items() if not k.endswith(".weight")]
+        decayed = [a for k, a in self.learned.items() if k.endswith(WEIGHTS)]
+        rest = [a for k, a in self.learned.items() if not k.endswith(WEIGHTS)]
         return [
             {"params": decayed, "weight_decay": decay},
             {"params": rest, "weight_decay": 0.0},

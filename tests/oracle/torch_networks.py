@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch.nn import functional as F  # noqa: N812 - as everyone calls it
 
+Module = Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]]
+"""One of PyTorch's recurrent layers: all states, and the last one."""
+
 
 class Arrays:
     """Parameters and running statistics by name, and the layers that use them."""
@@ -22,6 +25,21 @@ class Arrays:
     def conv(self, name: str, x: torch.Tensor, **options: object) -> torch.Tensor:
         weight, bias = self.arrays[f"{name}.weight"], self.arrays.get(f"{name}.bias")
         return F.conv2d(x, weight, bias, **options)
+
+    def upconv(self, name: str, x: torch.Tensor, **options: object) -> torch.Tensor:
+        weight, bias = self.arrays[f"{name}.weight"], self.arrays.get(f"{name}.bias")
+        return F.conv_transpose2d(x, weight, bias, **options)
+
+    def recurrent(self, kind: type[torch.nn.RNNBase], name: str, **arrays: str) -> Module:
+        """Give PyTorch's own layer with our arrays; it adds a second bias, which is 0 here."""
+        own = {key: self.arrays[f"{name}.{value}"] for key, value in arrays.items()}
+        size, width = own["weight_hh_l0"].shape[1], own["weight_ih_l0"].shape[1]
+        module = (
+            kind(width, size, nonlinearity="relu") if kind is torch.nn.RNN else kind(width, size)
+        )
+        own.setdefault("bias_hh_l0", torch.zeros_like(own["bias_ih_l0"]))
+        module = module.to(own["bias_ih_l0"].dtype)
+        return lambda *inputs: torch.func.functional_call(module, own, inputs)
 
     def fc(self, name: str, x: torch.Tensor) -> torch.Tensor:
         x = x.flatten(1)
@@ -143,6 +161,63 @@ def activations(a: Arrays, x: torch.Tensor) -> torch.Tensor:
     return a.fc("fc4", torch.tanh(a.fc("fc3", x)))
 
 
+def decoder(a: Arrays, x: torch.Tensor) -> torch.Tensor:
+    e = F.relu(a.conv("conv1", x, padding=1))
+    x, places = F.max_pool2d(e, 2, return_indices=True)
+    x = F.max_pool2d(F.relu(a.conv("conv2", x, padding=1)), 2)
+    x = F.relu(a.upconv("upconv1", F.relu(a.conv("conv3", x)), stride=2))
+    x = torch.cat([F.max_unpool2d(x, places, 2), e], dim=1)
+    # "same": a 5x3 window at stride 3 makes 4*3 of 4 rows; 2 rows too many, one on each side.
+    x = a.upconv("upconv2", F.max_pool2d(x, 3), stride=3, padding=(1, 0), groups=2)
+    x = a.upconv("upconv3", F.max_pool2d(F.relu(x), 3), stride=3, output_padding=(1, 2))
+    x = F.relu(x[:, :, 1:, 1:-1])
+    x = F.interpolate(F.avg_pool2d(x, (2, 3)), scale_factor=(2, 1))
+    x = F.avg_pool2d(F.relu(a.conv("conv4", x, padding=1)), (2, 1))
+    nails = torch.zeros(2, 2, dtype=x.dtype)
+    nails[0, 0] = 1
+    return a.conv("conv5", torch.kron(x.contiguous(), nails))
+
+
+NAMES = {
+    "weight_ih_l0": "input_weight",
+    "weight_hh_l0": "hidden_weight",
+    "bias_ih_l0": "bias",
+}
+
+
+def recurrent(a: Arrays, x: torch.Tensor) -> torch.Tensor:
+    """PyTorch's own layers where it has them; peepholes and the paper's GRU by their equations."""
+
+    def by_hand(name: str, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        own = {key.rpartition(".")[2]: v for key, v in a.arrays.items() if name in key}
+        return x @ own["input_weight"].T + own["bias"], own["hidden_weight"], own.get("peephole")
+
+    gru = a.recurrent(torch.nn.GRU, "gru1", **NAMES, bias_hh_l0="hidden_bias")
+    x = gru(x.permute(2, 0, 1, 3).flatten(2))[0]
+    x = F.relu(F.linear(x, a.arrays["conv1.weight"].flatten(1), a.arrays["conv1.bias"]))
+    seen, weight, holes = by_hand("lstm1", x)
+    h = c = torch.zeros(x.shape[1], 6, dtype=x.dtype)
+    states = []
+    for step in seen:
+        i, f, g, o = (step + h @ weight.T).chunk(4, dim=1)
+        c = torch.sigmoid(f + holes[1] * c) * c + torch.sigmoid(i + holes[0] * c) * torch.tanh(g)
+        h = torch.sigmoid(o + holes[2] * c) * torch.tanh(c)
+        states.append(h)
+    x = a.recurrent(torch.nn.RNN, "rnn1", **NAMES)(torch.stack(states))[0]
+    seen, weight, _ = by_hand("gru2", x)
+    h = torch.zeros(x.shape[1], 4, dtype=x.dtype)
+    states = []
+    for step in seen:
+        r, z = torch.sigmoid(step[:, :8] + h @ weight[:8].T).chunk(2, dim=1)
+        n = torch.tanh(step[:, 8:] + (r * h) @ weight[8:].T)
+        h = z * h + (1 - z) * n
+        states.append(h)
+    x = torch.stack(states)
+    start = torch.tanh(a.fc("fc1", x.mean(dim=0)))[None]
+    lstm = a.recurrent(torch.nn.LSTM, "lstm2", **NAMES)
+    return a.fc("fc2", lstm(x, (start, torch.zeros_like(start)))[1][0][0])
+
+
 NETWORKS: Mapping[str, Callable[[Arrays, torch.Tensor], torch.Tensor]] = {
     "keras_mnist": keras_mnist,
     "lenet": lenet,
@@ -153,4 +228,6 @@ NETWORKS: Mapping[str, Callable[[Arrays, torch.Tensor], torch.Tensor]] = {
     "dense_block": dense_block,
     "separable": separable,
     "activations": activations,
+    "decoder": decoder,
+    "recurrent": recurrent,
 }

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from cnndsl.ops.rules import Array
-from cnndsl.train.optimizers import (
+from cnndsl.recipes.optimizers import (
     SGD,
     STATE_PREFIX,
     Adadelta,

@@ -64,6 +64,10 @@ class Weights:
             x, pad = tf_same(x, kernel, stride), 0
         return F.conv2d(x, arrays["weight"], arrays.get("bias"), stride, pair(pad), groups=groups)
 
+    def upconv(self, x: Tensor, out: int, kernel: int, stride: int) -> Tensor:
+        arrays = self.take(weight=(x.shape[1], out, kernel, kernel), bias=(out,))
+        return F.conv_transpose2d(x, arrays["weight"], arrays["bias"], stride)
+
     def depthwise(self, x: Tensor, kernel: int, stride: int = 1, pad: int | str = 1) -> Tensor:
         return self.conv(x, x.shape[1], kernel, stride, pad, groups=x.shape[1], bias=False)
 
@@ -235,3 +239,39 @@ def squeezenet(early: bool) -> Model:
         return gap(F.relu(w.conv(x, 1000, 1)))
 
     return model
+
+
+def unet(w: Weights, x: Tensor) -> Tensor:
+    """The paper's figure: nothing is padded, and what goes over is cropped on all sides."""
+
+    def double(x: Tensor, channels: int) -> Tensor:
+        return F.relu(w.conv(F.relu(w.conv(x, channels, 3)), channels, 3))
+
+    kept = []
+    for level in range(4):
+        x = double(x, 64 << level)
+        kept.append(x)
+        x = F.max_pool2d(x, 2)
+    x = double(x, 1024)
+    for level in (3, 2, 1, 0):
+        x = w.upconv(x, 64 << level, 2, 2)
+        over = (kept[level].shape[2] - x.shape[2]) // 2
+        x = double(torch.cat([x, F.pad(kept[level], [-over] * 4)], dim=1), 64 << level)
+    return w.conv(x, 2, 1)
+
+
+def segnet(w: Weights, x: Tensor) -> Tensor:
+    """VGG-16's convolutions there and back, with the places of the maxima."""
+    widths, depths, places = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), []
+    for width, depth in zip(widths, depths, strict=True):
+        for _ in range(depth):
+            x = w.unit(x, width, 3, pad=1, bias=True)
+        x, where = F.max_pool2d(x, 2, return_indices=True)
+        places.append(where)
+    for level in (4, 3, 2, 1, 0):
+        x = F.max_unpool2d(x, places[level], 2)
+        for _ in range(depths[level] - 1):
+            x = w.unit(x, widths[level], 3, pad=1, bias=True)
+        if level:
+            x = w.unit(x, widths[level - 1], 3, pad=1, bias=True)
+    return w.conv(x, 12, 3, pad=1)

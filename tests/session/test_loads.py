@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnndsl.frontend.parse import parse
+from cnndsl.frontend.elaborate import elaborate
+from cnndsl.frontend.parse import parse, parse_file
+from cnndsl.ir.types import f32
 from cnndsl.layers.initializers import initial_state
 from cnndsl.model import Model
 from cnndsl.ops.rules import Array
-from cnndsl.session import Choices, Session, open_session
-from cnndsl.support.diagnostics import WeightsError
+from cnndsl.session import Choices, Session, loads, open_session
+from cnndsl.support.diagnostics import WeightsError, render
 from cnndsl.train.checkpoint import save_state
+from tests.zoo.networks import ZOO
 
 BASE = """
 input [8x8x1]
@@ -72,8 +75,42 @@ def test_what_does_not_fit_is_shown_in_the_program(folder: Path) -> None:
     shown = refusal(folder, text)
     assert "weights.npz does not fit F3" in shown
     assert '4 |   load "weights.npz"' in shown
-    assert "it holds 10x12, F3 is 10x9" in shown
+    assert "it holds 12x10, F3 is 9x10" in shown
     assert "the other 3 arrays fit" in shown
+
+
+VGG = """error[E0702]: weights/vgg16.npz does not fit FC8
+ --> pets.cnn:3:3
+  |
+3 |   load "weights/vgg16.npz"
+  |   ^^^^^^^^^^^^^^^^^^^^^^^^ it holds 4096x1000, FC8 is 4096x37
+  |
+  = the other 30 arrays fit
+help: `replace FC8: fc 37` starts FC8 afresh and loads the rest"""
+"""The message of the language's description."""
+
+
+def test_the_description_s_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    patch = 'net pets = vgg(v=D, classes=37) {\n  load "weights/vgg16.npz"\n}\n'
+    program = parse(f'import "vgg.cnn" as vgg\n{patch}', "pets.cnn")
+    pets = elaborate(program, base_dir=ZOO["vgg"].parent)
+    published = elaborate(parse_file(ZOO["vgg"]), base_dir=ZOO["vgg"].parent).network
+    arrays = {
+        f"{layer.name}.{spec.name}": np.broadcast_to(np.float32(0), spec.shape)
+        for layer in published.layers
+        for spec in layer.parameters
+    }
+    monkeypatch.setattr(loads, "read_arrays", lambda path, wanted: arrays)
+    monkeypatch.setattr(loads, "_inside", lambda load, base_dir: Path(load.path))
+    parameters = {
+        f"{layer.name}.{spec.name}": f32(*spec.shape)
+        for layer in pets.network.layers
+        for spec in layer.parameters
+    }
+    with pytest.raises(WeightsError) as refused:
+        loads.loaded_weights(pets.loads, parameters, base_dir=None)
+    (found,) = refused.value.diagnostics
+    assert render(found, {program.source.name: program.source}).rstrip() == VGG
 
 
 def test_a_missing_file_says_where_it_was_looked_for(folder: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from cnndsl.layers.initializers import initial_state
 from cnndsl.ops.rules import Array
+from cnndsl.recipes.optimizers import SGD
+from cnndsl.recipes.schedules import Cosine
 from cnndsl.support.diagnostics import WeightsError
 from cnndsl.train.checkpoint import load_state
 from cnndsl.train.loop import (
@@ -24,10 +26,8 @@ from cnndsl.train.loop import (
     Trainer,
     load_checkpoint,
 )
-from cnndsl.train.optimizers import SGD
 from cnndsl.train.progress import Progress
 from cnndsl.train.runs import RunFolder
-from cnndsl.train.schedules import Cosine
 from tests.train import toy
 from tests.train.toy import ToyData
 

@@ -29,9 +29,9 @@ from cnndsl.ops.structural import (
     parameter,
 )
 from cnndsl.plan.memory import make_plan
+from cnndsl.recipes.optimizers import Adam, Optimizer
 from cnndsl.runtime.executable import Executable
 from cnndsl.train.loop import FitOptions, Trainer
-from cnndsl.train.optimizers import Adam, Optimizer
 from cnndsl.train.progress import Progress
 from cnndsl.train.step import train_step
 

@@ -104,12 +104,41 @@ fc 6, tanh
 fc 3, softmax
 """
 
+DECODER = """
+input [12x12x2]
+conv 6 3x3 half relu as e
+maxpool 2x2/2 as p                      => [6x6x6]
+conv 8 3x3 half relu - maxpool 2x2/2    => [3x3x8]
+conv 8 1x1 relu - upconv 6 2x2/2 relu   => [6x6x6]
+unpool p                                => [12x12x6]
+concat e
+maxpool 3x3/3 - upconv 6 5x3/3 same groups 2 nobias relu
+maxpool 3x3/3 - upconv(4, 3x4, stride=3, pad=[1, 0, 1, 1], extra=1x2) - relu => [12x13x4]
+avgpool 2x3 floor - upsample 2x1 - conv 4 3x3 half relu
+avgpool 2x1 - unpool 2 nails            => [12x8x4]
+conv 3 1x1 - softmax
+"""
+
+RECURRENT = """
+input [6x4x2]
+gru 5 all                               => [6x1x5]
+conv 4 1x1 relu
+lstm 6 peephole all
+rnn 5 relu all
+gru 4 reset before all as g
+gap - fc 7 tanh as start
+from g - lstm 7 start
+fc 3 - softmax
+"""
+
 SMALL: Mapping[str, str] = {
     "residual": RESIDUAL,
     "inception": INCEPTION,
     "dense_block": DENSE_BLOCK,
     "separable": SEPARABLE,
     "activations": ACTIVATIONS,
+    "decoder": DECODER,
+    "recurrent": RECURRENT,
 }
 
 

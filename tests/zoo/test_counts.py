@@ -9,7 +9,7 @@ from cnndsl.compiler import CompileOptions, Training, compile_network
 from cnndsl.layers.analysis import analyse
 from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.network import Network
-from cnndsl.train.optimizers import SGD
+from cnndsl.recipes.optimizers import SGD
 from tests.zoo.networks import LIGHT, ZOO, feeds
 from tests.zoo.readme import README, network_of, readme
 from tests.zoo.small_inputs import SMALL_SIZES, small
@@ -38,7 +38,8 @@ MOBILENET = {
 
 HEAVY = frozenset(
     ("alexnet", "densenet", "efficientnet_b0", "googlenet", "inception_v2", "inception_v3",
-     "inception_v4", "resnext", "shufflenet", "vgg", "wide_resnet", "xception", "zfnet")
+     "inception_v4", "resnext", "segnet", "shufflenet", "unet", "vgg", "wide_resnet",
+     "xception", "zfnet")
 )  # fmt: skip
 """Those that take seconds even so."""
 

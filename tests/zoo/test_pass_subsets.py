@@ -23,7 +23,7 @@ from cnndsl.ops.rules import Array
 from cnndsl.passes.base import Pass
 from cnndsl.passes.pipelines import INFER, TRAIN
 from cnndsl.plan.memory import make_plan
-from cnndsl.train.optimizers import SGD
+from cnndsl.recipes.optimizers import SGD
 from tests.zoo.networks import LIGHT, SMALL, Subject, feeds, worn_state
 from tests.zoo.small_inputs import SMALL_SIZES, small
 

@@ -94,6 +94,8 @@ VARIANTS = (
     *family("squeezenet", "v", {"1.0": 1_248_424, "1.1": 1_235_496}, TORCHVISION),
     Variant("xception", 22_855_952, KERAS),
     Variant("efficientnet_b0", 5_288_548, TORCHVISION),
+    Variant("unet", 31_030_658, HAND),
+    Variant("segnet", 29_449_932, HAND),
     *family(
         "alphago",
         "k",

@@ -140,7 +140,7 @@ class CpuBackend(Backend):
         compiled = KernelSet(
             (*plan.prepare, *plan.steps), target, policy, self._store, processes=self.threads
         )
-        return CpuExecutable(plan, compiled, threads=self.threads)
+        return CpuExecutable(plan, compiled, self._store, threads=self.threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +164,15 @@ class CpuExecutable(Executable):
     inputs and workspace from a list of idle ones, so there are as many as runs at the same time.
     """
 
-    def __init__(self, plan: Plan, compiled: KernelSet, *, threads: int) -> None:
-        """Serve a plan with its kernels: allocate what is shared and fill the constants."""
+    def __init__(
+        self, plan: Plan, compiled: KernelSet, store: ObjectStore | None, *, threads: int
+    ) -> None:
+        """Serve a plan with its kernels: allocate what is shared and fill the constants.
+
+        `store` may have the code that the crew of threads runs.
+        """
         super().__init__(plan)
+        self._store = store
         self.threads = threads
         self.target = compiled.target
         self._kernels = compiled
@@ -247,7 +253,7 @@ class CpuExecutable(Executable):
         packing = frame.program.packing
         if len(packing):
             place = packing.ctypes.data
-            Crew.shared().run(place, 0, len(packing), threads=crew_size(packing))
+            Crew.shared(self._store).run(place, 0, len(packing), threads=crew_size(packing))
         self._idle.append(frame)
 
     def _walk(self, program: Program, rows: tuple[int, int] | None = None) -> None:
@@ -257,7 +263,7 @@ class CpuExecutable(Executable):
         if rows is not None:
             threads = crew_size(table[begin:end])
         if begin < end:
-            Crew.shared().run(program.place, begin, end, threads=threads)
+            Crew.shared(self._store).run(program.place, begin, end, threads=threads)
         if program.checked and program.reports.any():
             self._complain(program)
 

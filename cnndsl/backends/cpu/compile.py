@@ -94,8 +94,8 @@ class KernelSet:
                 names.extend(phase.name for phase in kernel.phases)
         self._library: Library | None = None
         if texts:
-            images = _images(list(texts.values()), target, store, processes=processes)
-            self._library = Library(images, names)
+            found = images(list(texts.values()), target, store, processes=processes)
+            self._library = Library(found, names)
 
     def _key(self, step: Step) -> tuple[Key, str | None]:
         """Give what the kernel of a step depends on, and the algorithm asked for by its name."""
@@ -114,24 +114,27 @@ class KernelSet:
         return self._kernels[self._key(step)]
 
 
-def _images(
-    texts: Sequence[str], target: CpuTarget, store: ObjectStore | None, *, processes: int
+def images(
+    texts: Sequence[str], target: CpuTarget, store: ObjectStore | None, *, processes: int = 1
 ) -> list[bytes]:
-    """Give the object code of modules, from the store where it is there."""
+    """Give the object code of modules, from the store where it is there.
+
+    What is missing is compiled by up to `processes` processes, and kept.
+    """
     if store is None:
         return [compile_object(text, target) for text in texts]
     version = llvm_version()
     keys = [object_key(text, target, version) for text in texts]
-    images = [store.get(key) for key in keys]
-    missing = [index for index, image in enumerate(images) if image is None]
+    found = [store.get(key) for key in keys]
+    missing = [index for index, image in enumerate(found) if image is None]
 
     def keep(number: int, image: bytes) -> None:
         index = missing[number]
-        images[index] = image
+        found[index] = image
         store.write(keys[index], image)
 
     if missing:
         wanted = [texts[index] for index in missing]
         compile_all(wanted, target, most=processes, keep=keep)
         store.prune()
-    return [image for image in images if image is not None]
+    return [image for image in found if image is not None]

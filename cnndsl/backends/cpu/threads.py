@@ -13,7 +13,9 @@ from typing import ClassVar
 import numpy as np
 
 from cnndsl.backends.cpu import crew_code as code
-from cnndsl.backends.cpu.jit import Library, compile_object
+from cnndsl.backends.cpu.compile import images
+from cnndsl.backends.cpu.jit import Library
+from cnndsl.backends.cpu.objects import ObjectStore
 from cnndsl.backends.cpu.target import CpuTarget, host_target
 
 MOST_THREADS = 256
@@ -42,12 +44,12 @@ class Crew:
     _making: ClassVar[threading.Lock] = threading.Lock()
 
     @classmethod
-    def shared(cls) -> Crew:
-        """Give this process's crew."""
+    def shared(cls, store: ObjectStore | None = None) -> Crew:
+        """Give this process's crew; whoever asks first may have a `store` of compiled code."""
         with cls._making:
             here = os.getpid()
             if here not in cls._shared:
-                cls._shared[here] = cls(host_target())
+                cls._shared[here] = cls(host_target(), store)
                 atexit.register(cls._shared[here].stop)
             return cls._shared[here]
 
@@ -56,11 +58,14 @@ class Crew:
         """Begin anew in a forked child, which has none of the workers, and locks in any state."""
         cls._shared, cls._making = {}, threading.Lock()
 
-    def __init__(self, target: CpuTarget) -> None:
-        """Make a crew without workers; they are started when a job first needs them."""
+    def __init__(self, target: CpuTarget, store: ObjectStore | None = None) -> None:
+        """Make a crew without workers; they are started when a job first needs them.
+
+        Its code is taken from the store if it is there.
+        """
         self._process = os.getpid()
         names = (code.EXECUTE, code.LEAD, code.SERVE)
-        self._library = Library([compile_object(str(code.crew_module(target)), target)], names)
+        self._library = Library(images([str(code.crew_module(target))], target, store), names)
         function = self._library.address
         self._execute = ctypes.CFUNCTYPE(None, _POINTER, _I64, _I64)(function(code.EXECUTE))
         self._lead = ctypes.CFUNCTYPE(None, _POINTER)(function(code.LEAD))

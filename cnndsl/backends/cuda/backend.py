@@ -20,6 +20,7 @@ from cnndsl.backends.cuda.driver import Driver
 from cnndsl.backends.cuda.faults import label_fault
 from cnndsl.backends.cuda.fits import check_memory, what_fits
 from cnndsl.backends.cuda.kernel import ALIGNMENT, Call, Kernel, Key, Launch
+from cnndsl.backends.cuda.layout import from_device, in_memory, to_device
 from cnndsl.backends.cuda.lending import DeviceArray
 from cnndsl.backends.cuda.libraries import NONE, Libraries, Tuner
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
@@ -31,12 +32,14 @@ from cnndsl.backends.cuda.program import (
     write_kernels,
 )
 from cnndsl.backends.cuda.providers.base import Rules
+from cnndsl.backends.cuda.storage import storage_of
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import put_off
-from cnndsl.ir.graph import NodeId, Value
+from cnndsl.ir.graph import Graph, NodeId
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.rules import Array, compute
+from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Arena, Phase, Plan, Step
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.runtime.profile import Profile
@@ -93,6 +96,7 @@ class CudaBackend(Backend):
 
     def algorithms(self, plan: Plan) -> Mapping[NodeId, str]:
         """Name the ways of products and convolutions; nothing is compiled."""
+        plan = self._planned(plan)
         written = write_kernels((*plan.prepare, *plan.steps), self._policy, self._chosen(plan))
         return {name: kernel.algorithm for name, kernel in written.items() if kernel.algorithm}
 
@@ -106,7 +110,7 @@ class CudaBackend(Backend):
         """Name the nodes whose way was chosen by measurement."""
         if self.unavailable() is not None:
             return frozenset()
-        return self._tuner.tuned(plan, self._driver(), self._rules)
+        return self._tuner.tuned(self._planned(plan), self._driver(), self._rules)
 
     def tune(self, plan: Plan) -> Iterator[Measurement]:
         """Time the libraries' ways beside our own kernels, step by step, and keep the fastest.
@@ -116,9 +120,22 @@ class CudaBackend(Backend):
         reason = self.unavailable()
         if reason is not None:
             raise BackendError(f"the backend {self.name} cannot run here: {reason}")
+        plan = self._planned(plan)
         return self._tuner.tune(plan, self._driver(), self._rules, backend=self.name)
 
+    def plan(self, graph: Graph) -> Plan:
+        """Give the order and the memory of a graph: channels last, activations halved if asked."""
+        storage = storage_of(graph, self._policy)
+        return make_plan(graph, alignment=self.alignment, storage=storage)
+
+    def _planned(self, plan: Plan) -> Plan:
+        """Give a plan whose values are kept as the kernels expect: another if need be."""
+        if plan.storage == storage_of(plan.graph, self._policy):
+            return plan
+        return self.plan(plan.graph)
+
     def _compile(self, plan: Plan) -> Executable:
+        plan = self._planned(plan)
         steps = (*plan.prepare, *plan.steps)
         half = [
             step.node.id
@@ -192,13 +209,13 @@ class CudaExecutable(Executable):
 
     def _put(self, address: int, array: Array, kind: TensorType) -> None:
         if array.size:
-            self.driver.write(address, np.ascontiguousarray(array, kind.dtype.numpy))
+            self.driver.write(address, to_device(array.astype(kind.dtype.numpy, copy=False)))
 
     def _get(self, address: int, kind: TensorType) -> Array:
-        array = np.empty(kind.shape, kind.dtype.numpy)
+        array = np.empty(in_memory(kind.shape), kind.dtype.numpy)
         if array.size:
             self.driver.read(address, array)
-        return array
+        return from_device(array)
 
     def _write_state(self, arrays: Mapping[str, Array]) -> None:
         with self._queue:
@@ -218,7 +235,7 @@ class CudaExecutable(Executable):
             return
         with self._queue:
             program = self._program
-            commands = chain(program.before(), *program.steps(Phase.PREPARE))
+            commands = chain(program.before(Phase.PREPARE), *program.steps(Phase.PREPARE))
             self.driver.do(tuple(commands))
             self._complain()
 
@@ -287,8 +304,10 @@ class CudaExecutable(Executable):
     ) -> tuple[Program, list[float]]:
         """Queue a run; gives the program that runs, and the seconds of its steps if `timed`."""
         for name, array in feeds.items():
-            slot = self.plan.slots[Value(NodeId(name))]
-            self._put(self._program.address(slot), array, slot.type)
+            if array.size:
+                kind = self.inputs[name]
+                fed = np.ascontiguousarray(array, kind.dtype.numpy)
+                self.driver.write(self._program.feed(name), fed)
         bound, copies = place(self._program, self.plan, borrowed)
         if copies:
             self.driver.do(copies)

@@ -73,9 +73,9 @@ def place(
         if program.bindable(node) and found.address % ALIGNMENT == 0:
             bound[node] = found.address
             continue
-        slot = plan.slots[Value(node)]
-        if slot.type.nbytes:
-            copies.append(Move(found.address, program.address(slot), slot.type.nbytes))
+        nbytes = plan.slots[Value(node)].nbytes
+        if nbytes:
+            copies.append(Move(found.address, program.feed(name), nbytes))
     return bound, copies
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Mark, Move, Recording, Run
 from cnndsl.backends.cuda.folders import prepare
 from cnndsl.backends.cuda.kernel import Launch
-from cnndsl.backends.cuda.lending import check_device, check_order
+from cnndsl.backends.cuda.lending import check_device, check_order, strides_in_bytes
 from cnndsl.backends.cuda.nvrtc import compile_module, cubin_key, module_text, version
 from cnndsl.ir.types import TensorType
 from cnndsl.ops.rules import Array
@@ -151,7 +151,8 @@ class CupyDriver:
         with self._device():
             memory = self._cupy.cuda.UnownedMemory(address, kind.nbytes, owner, self.number)
             place = self._cupy.cuda.MemoryPointer(memory, 0)
-            array: object = self._cupy.ndarray(kind.shape, kind.dtype.numpy, place)
+            steps = strides_in_bytes(kind)
+            array: object = self._cupy.ndarray(kind.shape, kind.dtype.numpy, place, strides=steps)
             return array
 
     def load(self, launches: Sequence[Launch]) -> None:

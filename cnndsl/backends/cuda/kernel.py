@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -137,6 +137,8 @@ class Key:
     """Types of the results."""
     aliased: bool
     """Whether the first result may lie upon an operand."""
+    halves: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
+    """Which operands and which results have two bytes an element in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Pointer:
     argument: Argument
     """What is passed."""
     kind: str
-    """C++ type of an element: "float"."""
+    """C++ type of an element in memory: "float", "bf16"."""
 
 
 class KernelBuilder:
@@ -160,6 +162,7 @@ class KernelBuilder:
         """Types of the operands."""
         self.results = key.results
         """Types of the results."""
+        self._halves = key.halves
         self.aliased = key.aliased
         """Whether the first result may lie upon an operand of the same type."""
         self.algorithm = ""
@@ -170,15 +173,15 @@ class KernelBuilder:
 
     def operand(self, index: int) -> Pointer:
         """Point at an operand, to be read."""
-        kind = self.operands[index]
-        argument = Argument(Place.OPERAND, index, kind.nbytes, Access.READ)
-        return Pointer(argument, element(kind))
+        kind = stored(self.operands[index], half=any(self._halves[0][index : index + 1]))
+        nbytes = self.operands[index].size * SIZES[kind]
+        return Pointer(Argument(Place.OPERAND, index, nbytes, Access.READ), kind)
 
     def result(self, index: int = 0) -> Pointer:
         """Point at a result, to be written whole."""
-        kind = self.results[index]
-        argument = Argument(Place.RESULT, index, kind.nbytes, Access.WRITE)
-        return Pointer(argument, element(kind))
+        kind = stored(self.results[index], half=any(self._halves[1][index : index + 1]))
+        nbytes = self.results[index].size * SIZES[kind]
+        return Pointer(Argument(Place.RESULT, index, nbytes, Access.WRITE), kind)
 
     def scratch(self, count: int, kind: str) -> Pointer:
         """Take memory for `count` elements; the first launch that gets it writes it whole."""
@@ -255,7 +258,7 @@ class KernelBuilder:
 
 
 def _as(argument: Argument, access: Access) -> Argument:
-    return Argument(argument.place, argument.index, argument.nbytes, access)
+    return replace(argument, access=access)
 
 
 ELEMENTS = {
@@ -268,13 +271,32 @@ ELEMENTS = {
 }
 """Element types in C++."""
 
-SIZES = {name: dtype.nbytes for dtype, name in ELEMENTS.items()}
-"""Bytes of the element types of scratch memory."""
+HALF = "bf16"
+"""Element type of what is kept in two bytes; kernels compute with it as with a float."""
+SIZES = {HALF: 2, **{name: dtype.nbytes for dtype, name in ELEMENTS.items()}}
+"""Bytes of the element types of memory."""
+WIDE = 16
+"""Bytes of the widest access."""
 
 
 def element(kind: TensorType) -> str:
-    """Give the C++ type of a tensor's elements."""
+    """Give the C++ type in which a tensor's elements are computed with."""
     return ELEMENTS[kind.dtype]
+
+
+def stored(kind: TensorType, *, half: bool) -> str:
+    """Give the C++ type in which a tensor's elements lie in memory."""
+    return HALF if half else element(kind)
+
+
+def vector_of(*pointers: Pointer) -> int:
+    """Give how many elements one access of the narrowest of some arrays holds.
+
+    >>> narrow = Pointer(Argument(Place.OPERAND, 0, 64, Access.READ), "bf16")
+    >>> vector_of(narrow), vector_of(narrow, replace(narrow, kind="float"))
+    (8, 8)
+    """
+    return max(WIDE // SIZES[pointer.kind] for pointer in pointers)
 
 
 def ceil_div(a: int, b: int) -> int:

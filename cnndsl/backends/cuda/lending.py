@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cnndsl.backends.cuda.layout import from_device, in_memory, is_turned, strides_of
 from cnndsl.ir.types import Shape, TensorType
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.foreign import (
@@ -44,7 +45,7 @@ class Lender(Protocol):
         """Wait for what is queued and copy to a contiguous array of the host."""
 
     def view(self, address: int, kind: TensorType, owner: object) -> object:
-        """Give memory as an array of the library that has such: NumPy's or CuPy's."""
+        """Give memory as an array of the library that has such, NumPy's or CuPy's, in its order."""
 
 
 def check_streams(stream: object) -> int | None:
@@ -72,7 +73,7 @@ class DeviceArray:
     address: int
     """First byte."""
     type: TensorType
-    """What lies there, in the order of its indices."""
+    """What lies there; of four axes the second comes last."""
     lender: Lender
     """Of the device that it lies on."""
     owner: object
@@ -92,9 +93,10 @@ class DeviceArray:
         """Wait for it and give a copy on the host; `copy=False` raises `ValueError`."""
         if copy is False:
             raise ValueError("an array of a device has no memory on the host to give uncopied")
-        array = np.empty(self.shape, self.dtype)
+        array = np.empty(in_memory(self.shape), self.dtype)
         if array.size:
             self.lender.read(self.address, array)
+        array = from_device(array)
         return array if dtype is None else array.astype(dtype, copy=False)
 
     @property
@@ -106,7 +108,7 @@ class DeviceArray:
             "shape": self.shape,
             "typestr": self.dtype.str,
             "data": (self.address if self.type.nbytes else 0, False),
-            "strides": None,
+            "strides": strides_in_bytes(self.type),
             "version": 3,
             "stream": self.lender.stream,
         }
@@ -127,6 +129,13 @@ class DeviceArray:
         return capsule
 
 
+def strides_in_bytes(kind: TensorType) -> tuple[int, ...] | None:
+    """Give the strides of an array of the device; nothing where it lies row-major."""
+    if not is_turned(kind.shape):
+        return None
+    return tuple(kind.dtype.nbytes * step for step in strides_of(kind.shape))
+
+
 class HostMemory:
     """Memory of the host that is no NumPy array yet, with what keeps it."""
 
@@ -137,6 +146,7 @@ class HostMemory:
             "shape": kind.shape,
             "typestr": kind.dtype.numpy.str,
             "data": (address, False),
+            "strides": strides_in_bytes(kind),
             "version": 3,
         }
 

@@ -14,6 +14,11 @@ class Policy:
     precision: GpuPrecision = "fp32"
     """"fp32": plain multiply-adds; "tf32" and "bf16": tensor cores, factors of 10 and 7 bits."""
 
+    @property
+    def halves(self) -> bool:
+        """Whether activations have two bytes an element in memory."""
+        return self.precision == "bf16"
+
 
 DEFAULT_POLICY = Policy()
 """Every product in full precision."""

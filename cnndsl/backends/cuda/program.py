@@ -18,6 +18,8 @@ from cnndsl.backends.cuda.kernel import (
     Launch,
     Place,
 )
+from cnndsl.backends.cuda.kernels.shape import turning
+from cnndsl.backends.cuda.layout import is_turned
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import (
@@ -30,6 +32,7 @@ from cnndsl.backends.cuda.updates import (
 )
 from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ops.rules import Array
+from cnndsl.ops.structural import input_
 from cnndsl.plan.plan import Arena, Phase, Plan, Slot, Step
 
 REPORT_BYTES = 8
@@ -46,7 +49,12 @@ def key_of(step: Step) -> Key:
         tuple(slot.type for slot in step.operands),
         tuple(slot.type for slot in step.results),
         aliased,
+        (_halved(step.operands), _halved(step.results)),
     )
+
+
+def _halved(slots: Sequence[Slot]) -> tuple[bool, ...]:
+    return tuple(slot.element_bytes > 0 for slot in slots)
 
 
 def _overlap(a: Slot, b: Slot) -> bool:
@@ -103,6 +111,8 @@ class Layout:
     """Where outputs are brought to safety before parameters are overwritten."""
     own: Mapping[Value, int]
     """Values that have memory of their own, as updates which wait for the end read them."""
+    fed: Mapping[NodeId, int]
+    """Where inputs are put that lie otherwise in the program than they come."""
     tables: tuple[int, int]
     """First byte of the rows and of the blocks of joined updates."""
     nbytes: int
@@ -129,11 +139,16 @@ class Layout:
         outputs = {}
         if plan.copies:
             for name, value in plan.graph.outputs.items():
-                outputs[name] = take(plan.graph.type_of(value).nbytes)
-        own = {v: take(plan.graph.type_of(v).nbytes) for v in own_memory(plan, waiting)}
+                outputs[name] = take(plan.slots[value].nbytes)
+        own = {v: take(plan.slots[v].nbytes) for v in own_memory(plan, waiting)}
+        fed = {
+            node.id: take(node.type.nbytes)
+            for node in plan.graph.nodes()
+            if node.op is input_ and is_turned(node.type.shape)
+        }
         rows, blocks = table_bytes(waiting)
         tables = take(rows), take(blocks)
-        return cls(arenas, scratch, scratch_bytes, reports, outputs, own, tables, top)
+        return cls(arenas, scratch, scratch_bytes, reports, outputs, own, fed, tables, top)
 
     def place(self, slot: Slot) -> int:
         """Give the first byte of a slot."""
@@ -164,7 +179,9 @@ class Program:
         self._poison = poison
         self._waiting = waiting
         self._bound: tuple[tuple[int, int, int], ...] = ()
+        self._fed: Mapping[NodeId, int] = {n: base + place for n, place in layout.fed.items()}
         self._updates, self.tables = self._join()
+        self._turned = self._turn()
 
     def bind(self, feeds: Mapping[NodeId, int]) -> Program:
         """Give the program that reads these inputs at addresses outside its memory.
@@ -173,13 +190,17 @@ class Program:
         updates, which hold addresses, stay as they are.
         """
         twin = copy(self)
-        slots = {name: self._plan.slots[Value(name)] for name in feeds}
-        twin._bound = tuple((slots[n].offset, slots[n].end, feeds[n]) for n in feeds)
+        slots = {name: self._plan.slots[Value(name)] for name in feeds if name not in self._fed}
+        twin._bound = tuple((slot.offset, slot.end, feeds[n]) for n, slot in slots.items())
+        twin._fed = {name: feeds.get(name, place) for name, place in self._fed.items()}
+        twin._turned = twin._turn()
         return twin
 
     def bindable(self, name: NodeId) -> bool:
-        """Tell whether an input may lie elsewhere: it has bytes, and no update reads it."""
+        """Tell whether an input may lie elsewhere: it has bytes, and no update reads it there."""
         slot = self._plan.slots[Value(name)]
+        if name in self._fed:
+            return True
         reads = (origin(self._plan, v) for step in self._waiting for v in step.node.operands)
         return slot.type.nbytes > 0 and Value(name) not in reads
 
@@ -222,6 +243,13 @@ class Program:
                     return place + slot.offset - begin
         return self._base + self._layout.place(slot)
 
+    def feed(self, name: str) -> int:
+        """Give the address at which an input is put before a run, in row-major order."""
+        node = NodeId(name)
+        if node in self._fed:
+            return self._fed[node]
+        return self.address(self._plan.slots[Value(node)])
+
     def output(self, name: str) -> int:
         """Give the address at which an output is read after a run."""
         if name in self._layout.outputs:
@@ -253,11 +281,23 @@ class Program:
         return [*commands, *self._updates, *self.after()]
 
     def launches(self) -> list[Launch]:
-        """Give the functions of the joined updates."""
-        return [command.launch for command in self._updates if isinstance(command, Run)]
+        """Give the functions of the joined updates, and of what turns inputs."""
+        commands = (*self._updates, *self._turned)
+        return [command.launch for command in commands if isinstance(command, Run)]
 
-    def before(self) -> list[Command]:
-        """Give what comes before the steps of a phase: reports are cleared."""
+    def _turn(self) -> list[Command]:
+        """Give the commands that bring inputs from where they are fed to where they are read."""
+        commands: list[Command] = []
+        for node, place in self._fed.items():
+            slot = self._plan.slots[Value(node)]
+            launch = turning(self._plan.graph[node])
+            source = Stretch(place, slot.nbytes, Access.READ)
+            target = Stretch(self.address(slot), slot.nbytes, Access.WRITE)
+            commands.append(Run(launch, (source, target)))
+        return commands
+
+    def before(self, phase: Phase = Phase.RUN) -> list[Command]:
+        """Give what comes before the steps of a phase: reports are cleared, inputs turned."""
         places = list(self.reports().values())
         commands: list[Command] = []
         if places:
@@ -267,7 +307,7 @@ class Program:
             commands.append(Fill(workspace, self._plan.arena_bytes[Arena.WORKSPACE], POISON))
             scratch = self._base + self._layout.scratch
             commands.append(Fill(scratch, self._layout.scratch_bytes, POISON))
-        return commands
+        return commands + (self._turned if phase is Phase.RUN else [])
 
     def after(self) -> list[Command]:
         """Give what comes after the steps of a run: outputs to safety, then updates."""
@@ -276,7 +316,7 @@ class Program:
             value = self._plan.graph.outputs[name]
             slot = self._plan.slots[value]
             place = self._where(value, slot)
-            commands.append(Move(place, self.output(name), slot.type.nbytes))
+            commands.append(Move(place, self.output(name), slot.nbytes))
         for kept in self._plan.copies:
             source, target = self.address(kept.source), self.address(kept.target)
             commands.append(Move(source, target, kept.source.type.nbytes))

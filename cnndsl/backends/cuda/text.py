@@ -50,18 +50,6 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def broadcast_strides(shape: Shape, to: Shape) -> tuple[int, ...]:
-    """Give the strides with which an array of `shape` is read as one of shape `to`.
-
-    >>> broadcast_strides((1, 3, 1), (2, 3, 4)), broadcast_strides((), (2, 3))
-    ((0, 1, 0), (0, 0))
-    """
-    if not shape:
-        return (0,) * len(to)
-    strides = row_major(shape)
-    return tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
-
-
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Axes that one running number counts through, the last the fastest, with a stride each."""
@@ -102,6 +90,28 @@ class Walk:
     def is_one_place(self) -> bool:
         """Whether every number lies at offset 0."""
         return not any(self.collapsed.strides)
+
+    def packs(self, count: int) -> bool:
+        """Whether numbers from a multiple of `count` on lie side by side, at a multiple of it.
+
+        >>> Walk((2, 3, 8), (24, 8, 1)).packs(4), Walk((2, 3), (4, 1)).packs(2)
+        (True, False)
+        """
+        walk = self.collapsed
+        if walk.strides[-1:] != (1,) or walk.shape[-1] % count:
+            return False
+        return all(stride % count == 0 for stride in walk.strides[:-1])
+
+    def repeats(self, count: int) -> bool:
+        """Whether numbers from a multiple of `count` on lie in one place.
+
+        >>> Walk((2, 3, 8), (3, 1, 0)).repeats(4), Walk((), ()).repeats(4)
+        (True, True)
+        """
+        walk = self.collapsed
+        if not any(walk.strides):
+            return True
+        return walk.strides[-1] == 0 and walk.shape[-1] % count == 0
 
     def offset(self, number: str) -> str:
         """Write the offset of element `number`, an expression, as an expression.

@@ -32,7 +32,7 @@ BLOCK, EACH = 256, 4
 def origin(plan: Plan, value: Value) -> Value:
     """Give the value whose memory a value shows: itself unless it is a view."""
     node = plan.graph[value]
-    while Trait.VIEW in node.op.traits:
+    while node.operands and plan.storage.is_view(node, plan.graph.type_of(node.operands[0])):
         value = node.operands[0]
         node = plan.graph[value]
     return value

@@ -20,8 +20,8 @@ from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import input_, parameter
 from cnndsl.passes.base import Pass
 from cnndsl.plan.memory import make_plan
+from cnndsl.recipes.optimizers import SGD
 from cnndsl.runtime.executable import Executable
-from cnndsl.train.optimizers import SGD
 from tests.backends.cpu.machine import gap, needs_jit
 from tests.plan.graphs import feeds_of, graphs
 from tests.zoo.networks import LIGHT, SMALL, ZOO, Subject, feeds

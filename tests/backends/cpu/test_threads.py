@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from cnndsl.backends.cpu import cost
 from cnndsl.backends.cpu.backend import CpuBackend
 from cnndsl.backends.cpu.kernel import Phase
+from cnndsl.backends.cpu.objects import ObjectStore
+from cnndsl.backends.cpu.target import host_target
 from cnndsl.backends.cpu.threads import Crew
 from cnndsl.compiler import CompileOptions, lower_network, optimize
 from cnndsl.ir.graph import Graph
@@ -136,3 +140,15 @@ def test_a_program_that_is_over_before_workers_wake_is_run_alone() -> None:
     assert cost.deserved_threads(small[0], 8) > 1
     assert cost.deserved_crew(small, 8) == 1
     assert cost.deserved_crew(small * 3, 8) == 8
+
+
+def test_the_code_of_a_crew_is_taken_from_the_store(tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path)
+    Crew(host_target(), store)
+    (kept,) = tmp_path.glob("*.o")
+    with mock.patch("cnndsl.backends.cpu.compile.compile_object", side_effect=AssertionError):
+        crew = Crew(host_target(), store)
+    table = np.zeros((1, 8), np.int64)
+    crew.run(table.ctypes.data, 0, 0, threads=2)
+    crew.stop()
+    assert list(tmp_path.glob("*.o")) == [kept]

@@ -218,4 +218,4 @@ def test_blocks_cover_the_tiles_of_every_image() -> None:
             whole = (images, *cuts.grid)
             covered = [each * count for each, count in zip(cuts.block, cuts.blocks, strict=True)]
             assert all(a >= b for a, b in zip(covered, whole, strict=True))
-            assert cuts.tiles <= 64
+            assert cuts.tiles <= 128

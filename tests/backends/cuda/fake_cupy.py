@@ -133,8 +133,14 @@ class Event:
 class Ndarray:
     """CuPy's array over memory that is not its own."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, place: types.SimpleNamespace) -> None:
-        self.shape, self.dtype, self.place = shape, dtype, place
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        place: types.SimpleNamespace,
+        strides: tuple[int, ...] | None,
+    ) -> None:
+        self.shape, self.dtype, self.place, self.strides = shape, dtype, place, strides
 
     def __dlpack__(self, *, stream: int | None = None, **words: object) -> tuple[object, ...]:
         return "capsule", self.place.mem.address, stream

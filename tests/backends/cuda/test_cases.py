@@ -10,7 +10,6 @@ import numpy as np
 
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.ops.rules import Array
-from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Arena, Lifetime, Plan
 from tests.backends.cuda.cases import count, faults
 from tests.backends.cuda.emulation import driver, needs_emulator
@@ -37,7 +36,7 @@ def test_what_is_counted_is_what_runs() -> None:
 def test_memory_that_is_read_after_its_end_is_found() -> None:
     """Every region of the workspace, said to be dead one step too early, poisons what reads it."""
     graph = training_graph("separable", batch=2)
-    plan = make_plan(graph, alignment=256)
+    plan = CudaBackend(driver).plan(graph)
 
     def run(plan: Plan) -> dict[str, Array]:
         """Updates are not put off, which would give what they read memory of its own."""

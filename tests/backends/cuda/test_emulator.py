@@ -207,6 +207,76 @@ def test_asynchronous_copies_arrive_at_the_wait_alone(machine: EmulatedDriver, w
     assert np.array_equal(y[0], expected) if wait else np.isnan(y[0]).all()
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_four_matrices_are_laid_out_as_ptx_says(
+    machine: EmulatedDriver, turned: bool, order: Order
+) -> None:
+    """Lane i names row i % 8 of matrix i / 8 and gets of each matrix its two elements."""
+    x = np.arange(64 * 8, dtype=np.int32)  # two elements of 16 bits each: 32 rows of 16 elements
+    y = written(64 * 4, np.int32)
+    body = f"""
+    int* room = reinterpret_cast<int*>(shared_memory);
+    for (int i = 0; i < 4; ++i) room[threadIdx.x * 4 + i] = a0[threadIdx.x * 4 + i];
+    __syncthreads();
+    unsigned four[4];
+    load_matrices{"_turned" if turned else ""}(four, room + threadIdx.x * 4);
+    for (int i = 0; i < 4; ++i) a1[threadIdx.x * 4 + i] = (int)four[i];
+    """
+    run(machine, body, (x, Access.READ), y, shared=1024, order=order)
+    halves = x[:256].view(np.uint16).reshape(2, 4, 8, 8)  # of two warps: matrix, row, element
+    seen = halves.swapaxes(2, 3) if turned else halves
+    expected = seen.reshape(2, 4, 32, 2).swapaxes(1, 2)
+    assert np.array_equal(y[0].view(np.uint16).reshape(2, 32, 4, 2), expected)
+
+
+MISALIGNED = {
+    "take": "a0[threadIdx.x] = take<4>(a0 + 2).at[0];",
+    "put": "put<4>(a0 + 2, Pack<float, 4>{});",
+    "copy to": "copy_async<16>(shared_memory + 8, a0, true);",
+    "copy from": "copy_async<16>(shared_memory, a0 + 2, true);",
+    "matrices": "unsigned four[4]; load_matrices(four, shared_memory + threadIdx.x * 8);",
+}
+
+
+@pytest.mark.parametrize("body", MISALIGNED.values(), ids=MISALIGNED.keys())
+def test_a_wide_access_at_no_multiple_of_itself_is_told(machine: EmulatedDriver, body: str) -> None:
+    with pytest.raises(BackendError, match="a misaligned access, byte 8 of"):
+        run(machine, body, written(64), shared=512)
+    y = written(64)
+    run(machine, "a0[threadIdx.x] = threadIdx.x;", y)
+    assert np.array_equal(y[0], np.arange(64))
+
+
+def test_a_copy_of_zeros_reads_nothing(machine: EmulatedDriver) -> None:
+    y = written(64)
+    body = """
+    if (threadIdx.x < 16) copy_async<16>(shared_memory + threadIdx.x * 16, a0 + (1 << 16), false);
+    copy_commit();
+    copy_wait<0>();
+    __syncthreads();
+    a0[threadIdx.x] = reinterpret_cast<float*>(shared_memory)[threadIdx.x];
+    """
+    run(machine, body, y, shared=256)
+    assert not np.any(y[0])
+
+
+def test_halves_round_to_the_nearest_even_and_come_back(machine: EmulatedDriver) -> None:
+    x = np.array([1, 1 + 2**-8, 1 + 3 * 2**-8, -3.4e38, np.inf, np.nan, 1e-40, 0.1], np.float32)
+    x = np.resize(x, 64)
+    y = written(64)
+    body = """
+    bf16 half;
+    half = a0[threadIdx.x];
+    const bf16 copied = half;
+    a1[threadIdx.x] = copied;
+    """
+    run(machine, body, (x, Access.READ), y)
+    expected = np.array([1, 1, 1 + 2**-6, -np.inf, np.inf, np.nan, 1e-40, 0.1], np.float32)
+    assert np.array_equal(y[0][:6], expected[:6], equal_nan=True)
+    assert np.all(np.abs(y[0][6:8] - x[6:8]) <= 2.0**-8 * np.array([2.0**-126, 0.125]))
+
+
 def test_moves_and_fills(machine: EmulatedDriver) -> None:
     address = machine.allocate(256)
     machine.write(address, np.arange(8, dtype=np.int32))

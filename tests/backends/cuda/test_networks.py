@@ -18,8 +18,8 @@ from cnndsl.ops.evaluate import evaluate_values
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import input_, parameter
 from cnndsl.plan.memory import make_plan
+from cnndsl.recipes.optimizers import SGD
 from cnndsl.runtime.executable import Executable
-from cnndsl.train.optimizers import SGD
 from tests.backends.cuda.emulation import backend, driver, gap, needs_emulator
 from tests.plan.graphs import feeds_of, graphs
 from tests.zoo.networks import SMALL, Subject, feeds
@@ -63,7 +63,9 @@ def train(executable: Executable, graph: Graph, steps: int) -> list[dict[str, Ar
     return found
 
 
-@pytest.mark.parametrize("name", ["lenet", "residual", "inception", "separable", "activations"])
+@pytest.mark.parametrize(
+    "name", ["lenet", "residual", "inception", "separable", "activations", "decoder", "recurrent"]
+)
 def test_a_training_step_is_that_of_the_reference(name: str) -> None:
     """As for the CPU backend: within what a few thousand roundings of numbers near 1 make."""
     graph = training_graph(name, batch=4)

@@ -8,7 +8,7 @@ import pytest
 
 from cnndsl.backends.cuda.nvrtc import Usage, compile_module, module_text, read_usage, unavailable
 from cnndsl.support.diagnostics import BackendError
-from tests.backends.cuda.zoo_kernels import ARCHS, compiled, launches
+from tests.backends.cuda.zoo_kernels import ARCHS, Store, launches
 from tests.zoo.networks import LIGHT, SMALL, ZOO
 
 needs_nvrtc = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
@@ -18,7 +18,7 @@ HEAVY = sorted(set(ZOO) - set(LIGHT))
 
 def assert_lean(name: str, arch: str, *, training: bool) -> None:
     found = launches(name, training=training)
-    reports = list(compiled(found, arch))
+    reports = Store().reports(found, arch)
     assert len(reports) == len(found) > 0
     assert [fault for report in reports for fault in report.faults] == []
 

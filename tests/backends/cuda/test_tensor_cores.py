@@ -9,12 +9,15 @@ import pytest
 
 from cnndsl.backends.cuda.emulated.driver import ORDERS, EmulatedDriver
 from cnndsl.backends.cuda.kernels import gemm_tensor
+from cnndsl.backends.cuda.kernels.gemm_stage import Stage
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.ir.op import OPS, Op
 from cnndsl.ir.types import DType, f32
 from cnndsl.ops.evaluate import evaluate
+from cnndsl.ops.linalg import MatmulAttrs
 from cnndsl.ops.rules import Array, Sample, samples
 from cnndsl.plan.memory import make_plan
+from cnndsl.support.diagnostics import BackendError
 from cnndsl.support.settings import GpuPrecision
 from tests.backends.cuda.emulation import (
     backend,
@@ -25,6 +28,7 @@ from tests.backends.cuda.emulation import (
     needs_emulator,
     typed,
 )
+from tests.backends.cuda.halves import between_halves, rounded
 from tests.backends.cuda.larger import LARGER
 
 pytestmark = needs_emulator
@@ -32,13 +36,6 @@ pytestmark = needs_emulator
 PRODUCTS = ("matmul", "dense", "conv2d", "conv2d_grad_input", "conv2d_grad_weight")
 BITS = {"tf32": 13, "bf16": 16}
 """Bits of a single that a factor loses."""
-
-
-def rounded(array: Array, bits: int) -> Array:
-    """Round to the nearest number that has so many zeros at its end."""
-    whole = array.astype(np.float32).view(np.uint32).astype(np.uint64)
-    kept = (whole + (1 << (bits - 1))) >> bits << bits
-    return kept.astype(np.uint32).view(np.float32)
 
 
 def results(
@@ -91,18 +88,74 @@ def test_the_way_is_named() -> None:
         assert [way.split()[0] for way in ways.values()] == [word]
 
 
-def test_a_fragment_in_the_wrong_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the words of a fragment in another order the sums are wrong: the emulator looks."""
+def assert_found(precision: GpuPrecision) -> None:
+    """See that products of several tiles and steps come out wrong, or do not come out."""
+    op = OPS["matmul"]
+    cases = [
+        Sample((f32(48, 200), f32(200, 40))),
+        Sample((f32(200, 72), f32(200, 40)), MatmulAttrs(transpose_a=True)),
+        Sample((f32(48, 160), f32(160, 40))),
+    ]
+    graph = between_halves(op, cases)
+    drawn = feeds_of(op, cases)
+    feeds = {name: rounded(array, 16) for name, array in drawn.items()}
+    feeds["one"] = np.ones((), np.float32)
+    expected = evaluate(graph, feeds, dtype=DType.F64)
+    serving = backend(driver(guarded=True), policy=Policy(precision))
+    try:
+        found = serving.compile(serving.plan(graph)).run(typed(graph, feeds))
+    except BackendError:
+        return
+    errors = [gap(found[name], expected[name]) for name in expected]
+    assert not np.max(errors) < 2.0**-7
 
-    wrong = gemm_tensor._TENSOR.replace("r % 2 * 8", "r / 2 * 8").replace(
-        "r / 2 * 4]", "r % 2 * 4]"
-    )
-    assert wrong != gemm_tensor._TENSOR
-    monkeypatch.setattr(gemm_tensor, "_TENSOR", wrong)
-    op, cases = OPS["matmul"], [Sample((f32(48, 40), f32(40, 36)))]
-    feeds = {n: rounded(a, 16) for n, a in feeds_of(op, cases).items()}
-    expected = evaluate(graph_of(op, cases, DType.F32), feeds, dtype=DType.F64)["y0_0"]
-    assert gap(results(op, cases, feeds, "bf16")["y0_0"], expected) > 1e-2
+
+FAULTS = [
+    # A copy that nobody waits for, barriers that are missing, a stage too early or too late.
+    ("copy_wait<$STAGES - 2>();", ""),
+    ("copy_wait<$STAGES - 2>();", "copy_wait<$STAGES - 1>();"),
+    ("copy_wait<$STAGES - 2>();\n    __syncthreads();", "copy_wait<$STAGES - 2>();"),
+    ("}\n__syncthreads();\nfloat* room", "}\nfloat* room"),
+    ("reading = 0, writing", "reading = 1, writing"),
+    ("writing + 1 == $STAGES", "writing + 2 == $STAGES"),
+    # Sums in another place of a fragment, and rows of them that lie in one another.
+    ("pair * 2 + r % 2] =", "pair + r % 2 * 4] ="),
+    ("* $ROOM + j * 8", "* $ROOM + j * 4"),
+    ("n0 < $N", "n0 + 8 < $N"),
+]
+"""What is replaced in the template by what."""
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize(("right", "wrong"), FAULTS, ids=range(len(FAULTS)))
+def test_a_fault_in_the_template_is_found(
+    monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, precision: GpuPrecision
+) -> None:
+    text = gemm_tensor._TENSOR
+    assert right in text
+    monkeypatch.setattr(gemm_tensor, "_TENSOR", text.replace(right, wrong))
+    assert_found(precision)
+
+
+LOADS = [("(lane / 8) % 2 *", "(lane / 8) / 2 *"), ("step * ", "0 * "), ("lane % 8", "lane / 4")]
+"""What is replaced in how fragments are fetched by what."""
+
+
+@pytest.mark.parametrize(("right", "wrong"), LOADS, ids=range(len(LOADS)))
+def test_a_fragment_in_the_wrong_place_is_found(
+    monkeypatch: pytest.MonkeyPatch, right: str, wrong: str
+) -> None:
+    fetched = Stage.load.fget  # type: ignore[attr-defined]
+    seen = []
+
+    def load(stage: Stage) -> str:
+        text = str(fetched(stage))
+        seen.append(right in text)
+        return text.replace(right, wrong)
+
+    monkeypatch.setattr(Stage, "load", property(load))
+    assert_found("bf16")
+    assert any(seen)
 
 
 def test_no_driver_is_left_behind() -> None:

@@ -17,7 +17,7 @@ from cnndsl.ops.reduce import ReduceAttrs, reduce_sum
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import InputAttrs, ParameterAttrs, input_, parameter
 from cnndsl.plan.memory import make_plan
-from cnndsl.train.optimizers import SGD, Adam, Optimizer
+from cnndsl.recipes.optimizers import SGD, Adam, Optimizer
 from tests.backends.cuda.emulation import driver, needs_emulator
 from tests.zoo.networks import Subject, feeds, worn_state
 

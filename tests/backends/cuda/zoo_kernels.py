@@ -1,22 +1,36 @@
 """Every kernel of every program of the zoo, compiled for GPUs by NVRTC where there is none.
 
-`python -m tests.backends.cuda.zoo_kernels [--arch 90] [--precision bf16] [NAME ...]` prints a line
-a program and the count; it needs CuPy and NVRTC (the extra `cuda`), no GPU and no driver.
+`python -m tests.backends.cuda.zoo_kernels [--arch 90] [--precision bf16] [--kept FILE] [NAME ...]`
+prints a line a program, precision and architecture, and the count; it needs CuPy and NVRTC (the
+extra `cuda`), no GPU and no driver. With `--kept`, what the compiler said of a function is kept in
+a file and not asked again, so that a walk can be broken off and gone on with; `--table` writes the
+lines as a table.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from time import perf_counter
 
 from cnndsl.backends.cuda import kernels as kernels
 from cnndsl.backends.cuda.kernel import REGISTERS, Launch
-from cnndsl.backends.cuda.nvrtc import Usage, compile_module, module_text, unavailable, version
+from cnndsl.backends.cuda.nvrtc import (
+    Usage,
+    compile_module,
+    cubin_key,
+    module_text,
+    unavailable,
+    version,
+)
 from cnndsl.backends.cuda.policy import Policy
-from cnndsl.backends.cuda.program import launches_of, write_kernels
+from cnndsl.backends.cuda.program import Layout, Program, launches_of, write_kernels
+from cnndsl.backends.cuda.storage import storage_of
+from cnndsl.backends.cuda.updates import put_off
 from cnndsl.compiler import CompileOptions, optimize
 from cnndsl.plan.memory import make_plan
 from cnndsl.support.settings import GpuPrecision
@@ -32,13 +46,19 @@ TOGETHER = 8
 def launches(
     name: str, *, training: bool, precisions: Sequence[GpuPrecision] = PRECISIONS
 ) -> tuple[Launch, ...]:
-    """Give the distinct functions of a program, in all precisions of products."""
+    """Give the distinct functions of a program, in all precisions that are asked for."""
     options = CompileOptions(batch=BATCH)
     graph = optimize(Subject.of(name).lowered(options, training=training), options)
-    plan = make_plan(graph, alignment=256)
-    steps = (*plan.prepare, *plan.steps)
-    written = [write_kernels(steps, Policy(precision)).values() for precision in precisions]
-    return launches_of(kernel for part in written for kernel in part)
+    found: dict[str, Launch] = {}
+    for precision in precisions:
+        policy = Policy(precision)
+        plan = make_plan(graph, alignment=256, storage=storage_of(graph, policy))
+        written = write_kernels((*plan.prepare, *plan.steps), policy)
+        waiting = put_off(plan)
+        program = Program(plan, written, Layout.of(plan, written, waiting), 0, waiting)
+        for launch in (*launches_of(written.values()), *program.launches()):
+            found[launch.name] = launch
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)
@@ -60,16 +80,65 @@ class Report:
         return [f"{self.launch.name}: {fault}" for fault in found]
 
 
-def compiled(found: Sequence[Launch], arch: str) -> Iterator[Report]:
-    """Compile functions for an architecture on two threads."""
-    version()  # The first use loads the library, which two threads must not do at once.
-    parts = [found[i : i + TOGETHER] for i in range(0, len(found), TOGETHER)]
-    with ThreadPoolExecutor(2) as pool:
-        for part, cubin in zip(
-            parts, pool.map(lambda p: compile_module(module_text(p), arch), parts), strict=True
-        ):
-            usage = cubin.usage()
-            yield from (Report(launch, usage[launch.name]) for launch in part)
+@dataclass
+class Store:
+    """What the compiler said of functions."""
+
+    path: Path | None = None
+    known: dict[str, Usage] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Read what an earlier walk found."""
+        if self.path is not None and self.path.exists():
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            self.known = {key: Usage(**usage) for key, usage in kept.items()}
+
+    def reports(self, found: Sequence[Launch], arch: str) -> list[Report]:
+        """Compile the functions that are not known for an architecture, on two threads."""
+        version()  # The first use loads the library, which two threads must not do at once.
+        keys = {launch.name: cubin_key(launch, arch) for launch in found}
+        new = [launch for launch in found if keys[launch.name] not in self.known]
+        parts = [new[i : i + TOGETHER] for i in range(0, len(new), TOGETHER)]
+        with ThreadPoolExecutor(2) as pool:
+            for part, cubin in zip(
+                parts, pool.map(lambda p: compile_module(module_text(p), arch), parts), strict=True
+            ):
+                usage = cubin.usage()
+                self.known |= {keys[launch.name]: usage[launch.name] for launch in part}
+                self._keep()
+        return [Report(launch, self.known[keys[launch.name]]) for launch in found]
+
+    def _keep(self) -> None:
+        if self.path is not None:
+            kept = {key: asdict(usage) for key, usage in self.known.items()}
+            self.path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A program in one precision on one architecture."""
+
+    name: str
+    precision: GpuPrecision
+    arch: str
+    functions: int
+    registers: int
+    spilled: int
+
+    def __str__(self) -> str:
+        head = f"{self.name:<20} {self.precision:<5} sm_{self.arch}"
+        return f"{head} {self.functions:>5} functions, at most {self.registers:>3} registers"
+
+    @property
+    def row(self) -> str:
+        """A row of the table."""
+        parts = (self.name, self.precision, f"sm_{self.arch}", self.functions, self.registers)
+        return f"| {' | '.join(map(str, parts))} | {self.spilled} |"
+
+
+HEAD = """| program | precision | architecture | functions | most registers | bytes spilled |
+|---|---|---|---|---|---|
+"""
 
 
 def main() -> None:
@@ -77,30 +146,37 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=[*ZOO])
     parser.add_argument("--arch", action="append")
     parser.add_argument("--precision", action="append", choices=PRECISIONS)
+    parser.add_argument("--kept", type=Path)
+    parser.add_argument("--table", type=Path)
     options = parser.parse_args()
     if (reason := unavailable()) is not None:
         raise SystemExit(reason)
-    seen: set[str] = set()
-    counts = dict.fromkeys(options.arch or ARCHS, 0)
-    faults: list[str] = []
+    store, lines, faults = Store(options.kept), list[Line](), dict[str, None]()
+    counts: dict[str, set[str]] = {arch: set() for arch in options.arch or ARCHS}
     for name in options.names:
-        every = {
-            e.name: e
-            for training in (False, True)
-            for e in launches(name, training=training, precisions=options.precision or PRECISIONS)
-            if e.name not in seen
-        }
-        seen |= set(every)
-        begin, most = perf_counter(), 0
-        for arch in counts:
-            for report in compiled(list(every.values()), arch):
-                counts[arch] += 1
-                most = max(most, report.usage.registers)
-                faults += [f"sm_{arch} {fault}" for fault in report.faults]
-        seconds = perf_counter() - begin
-        print(f"{name:<20}{len(every):>6} new functions, at most {most} registers, {seconds:.1f} s")
-    print(", ".join(f"{count} functions for sm_{arch}" for arch, count in counts.items()))
-    print("\n".join(faults) if faults else "no spills, no stack, registers within bounds")
+        begin = perf_counter()
+        for precision in options.precision or PRECISIONS:
+            every = {
+                launch.name: launch
+                for training in (False, True)
+                for launch in launches(name, training=training, precisions=[precision])
+            }
+            for arch in counts:
+                reports = store.reports(list(every.values()), arch)
+                counts[arch] |= set(every)
+                most = max(report.usage.registers for report in reports)
+                spilled = sum(report.usage.spilled + report.usage.stack for report in reports)
+                lines.append(Line(name, precision, arch, len(every), most, spilled))
+                print(lines[-1], flush=True)
+                faults |= dict.fromkeys(f"sm_{arch} {f}" for r in reports for f in r.faults)
+        print(f"{name}: {perf_counter() - begin:.1f} s", flush=True)
+    total = ", ".join(f"{len(names)} functions for sm_{arch}" for arch, names in counts.items())
+    verdict = "\n".join(faults) if faults else "no spills, no stack, registers within bounds"
+    print(f"{total}\n{verdict}")
+    if options.table is not None:
+        rows = "\n".join(line.row for line in lines)
+        text = f"{HEAD}{rows}\n\n{total}; {verdict}. NVRTC {'.'.join(map(str, version()))}.\n"
+        options.table.write_text(text, encoding="utf-8")
     raise SystemExit(1 if faults else 0)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cnndsl.backends.cpu.kernels.caches import OWN_SIZE, reading_cycles
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.conv_tile import choose_tile
 from cnndsl.backends.cpu.kernels.winograd_cuts import (
@@ -34,14 +35,6 @@ COPY_BYTES = 12.0
 """Bytes a cycle that copying a frame moves."""
 FILTER_BYTES = 5.0
 """Bytes a cycle of transformed filters that are written."""
-SHARED_BYTES = 20.0
-"""Bytes a cycle from the cache that all cores share."""
-MEMORY_BYTES = 10.0
-"""Bytes a cycle from memory."""
-SHARED_SIZE = 24 << 20
-"""Bytes of weights that may stay in the shared cache."""
-OWN_SIZE = 512 << 10
-"""Bytes of weights that may stay in a core's own."""
 
 
 def candidates(sums: TapSum, policy: Policy) -> tuple[str, ...]:
@@ -85,9 +78,7 @@ def cycles(
 
 def _weights_cycles(nbytes: float, times: int) -> float:
     """Give the cycles of reading weights several times over."""
-    if nbytes <= OWN_SIZE:
-        return 0.0
-    return nbytes * times / (SHARED_BYTES if nbytes <= SHARED_SIZE else MEMORY_BYTES)
+    return 0.0 if nbytes <= OWN_SIZE else reading_cycles(nbytes) * times
 
 
 def _direct_cycles(sums: TapSum, target: CpuTarget, lanes: int) -> float:

@@ -14,6 +14,8 @@ FRAME_BYTES = 192 << 10
 """Bytes of a thread's own frame; leaves room for weights in the core's second cache."""
 WEIGHT_BYTES = 256 << 10
 """Bytes of weights that stay in the core's second cache beside a part of the image."""
+FAR_BYTES = 4 << 20
+"""Bytes of weights that are too many to be read anew for each image of several."""
 IMAGE_BYTES = 640 << 10
 """Bytes of an image that stay there beside a panel of weights."""
 ENOUGH_UNITS = 32
@@ -38,6 +40,8 @@ class Cuts:
     """Parts of the filters."""
     by_part: bool
     """Whether units that follow one another read the same weights; else the same pixels."""
+    parts_first: bool = False
+    """Whether all images are gone through with the same weights."""
 
     @property
     def count(self) -> int:
@@ -46,7 +50,10 @@ class Cuts:
 
     def unravel(self, f: PhaseEmitter, outer: tuple[int, int]) -> tuple[Index, ...]:
         """Give image, group, band, stretch and part of the unit."""
-        if self.by_part:
+        if self.parts_first:
+            shape = (outer[1], self.parts, outer[0], self.bands, self.stretches)
+            group, part, image, band, stretch = f.unravel(f.unit, shape)
+        elif self.by_part:
             shape = (*outer, self.bands, self.parts, self.stretches)
             image, group, band, part, stretch = f.unravel(f.unit, shape)
         else:

@@ -15,6 +15,7 @@ from cnndsl.backends.cpu.kernel import (
 )
 from cnndsl.backends.cpu.kernels.conv_cuts import (
     ENOUGH_UNITS,
+    FAR_BYTES,
     FRAME_BYTES,
     IMAGE_BYTES,
     WEIGHT_BYTES,
@@ -22,6 +23,7 @@ from cnndsl.backends.cpu.kernels.conv_cuts import (
     Pixels,
 )
 from cnndsl.backends.cpu.kernels.conv_frame import Frame, frame_of, write_frames
+from cnndsl.backends.cpu.kernels.conv_layout import Layout, layout_of
 from cnndsl.backends.cpu.kernels.conv_pack import FEW_INPUTS, Panels, block_start, input_block
 from cnndsl.backends.cpu.kernels.conv_steps import (
     ONE_STEP,
@@ -36,35 +38,6 @@ from cnndsl.backends.cpu.kernels.conv_tile import MOST_WRITTEN, DirectTile, choo
 from cnndsl.backends.cpu.kernels.conv_turn import turn
 from cnndsl.backends.cpu.lanes import mask_below
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where what is read lies: strides in elements of a frame."""
-
-    places: tuple[int, int]
-    row: int
-    column: int
-    plane: int
-    down: tuple[int, ...]
-    across: tuple[int, ...]
-
-
-def _layout(sums: TapSum, frame: Frame, *, flat: bool) -> _Layout:
-    if flat:
-        size = sums.places[0] * sums.places[1]
-        return _Layout((1, size), size, 1, frame.plane, (0,), (0,))
-    down = tuple(d - frame.corner[0] for d, _ in sums.down)
-    across = tuple(a - frame.corner[1] for a, _ in sums.across)
-    strides = sums.strides
-    if frame.spacing != (1, 1) or (frame.copied and sums.is_pointwise):
-        down, across, strides = (0,), (0,), (1, 1)
-    row = strides[0] * frame.pitch
-    column = strides[1] // frame.stretch if frame.stretch > 1 else strides[1]
-    rows = tuple(frame.pitch * d for d in down)
-    return _Layout(
-        sums.places, row, column, frame.plane, rows, tuple(frame.offset(0, a) for a in across)
-    )
 
 
 def write_taps(
@@ -85,7 +58,7 @@ def write_taps(
         )  # fmt: skip
     tile = choose_tile(seen, k.target, lanes)
     frame = frame_of(sums, apart=not tile.by_filter and flat_finish is None)
-    layout = _layout(sums, frame, flat=flat_finish is not None)
+    layout = layout_of(sums, frame, flat=flat_finish is not None)
     depth = input_block(sums.inputs, pointwise=sums.is_pointwise)
     panels = Panels(sums, tile.outputs(lanes), depth)
     packed = panels.write(k, operands[1], kind)
@@ -121,7 +94,7 @@ class _Direct:
     sums: TapSum
     tile: DirectTile
     frame: Frame
-    layout: _Layout
+    layout: Layout
     panels: Panels
     packed: Buffer
     finish: Finish
@@ -167,7 +140,7 @@ class _Direct:
 
     def _own_frame(self) -> bool:
         """Tell whether each thread makes the frame of what it works on, or one is made for all."""
-        if not self.frame.copied or self.frame.spacing != (1, 1):
+        if not self.frame.copied or self.frame.spacing != (1, 1) or self._far_weights:
             return False
         bands = ceil_div(self.layout.places[0], self._rows_that_fit())
         return self.sums.images * self.sums.groups * bands >= ENOUGH_UNITS // 2
@@ -214,10 +187,24 @@ class _Direct:
             depth = self.sums.inputs * self.kind.nbytes * columns
             each = max(1, min(tiles, FRAME_BYTES // depth, ceil_div(tiles, wanted)))
         stretches = ceil_div(tiles, each)
+        if height > 1 and self._far_weights and not own:
+            count = self.panels.count
+            rows = max(step, ceil_div(ceil_div(height, ceil_div(wanted, count)), step) * step)
+            bands = ceil_div(height, rows)
+            return Cuts(rows, bands, each, stretches, 1, count, by_part=False, parts_first=True)
         parts = min(self.panels.count, ceil_div(ENOUGH_UNITS, several * bands * stretches))
         panels = ceil_div(self.panels.count, 1 if own else parts)
         parts = ceil_div(self.panels.count, panels)
         return Cuts(rows, bands, each, stretches, panels, parts, by_part=False)
+
+    @property
+    def _far_weights(self) -> bool:
+        """Tell whether going through all images anew for each panel of weights reads less."""
+        item, sums = self.kind.nbytes, self.sums
+        weights = self._group_size * item
+        images = sums.images * sums.inputs * self.frame.plane * item
+        able = self.tile.by_filter and not sums.is_pointwise
+        return able and weights > FAR_BYTES and sums.images > 1 and sums.images * weights > images
 
     def _reads_weights_once(self) -> bool:
         """Tell whether a row of weights is read by all pixels before the next; else turned round.
@@ -292,18 +279,31 @@ class _Direct:
         tile, layout, wide = self.tile, self.layout, self.kind.times(self.lanes)
         walks, unrolled, first = self._walks(f, plane)
         image = f.at(sides[0], self.kind, first)
+        self._ask(f, where)
         if tile.by_filter:
             pixels = Side(image, [i * layout.column for i in range(tile.numbers)])
             filters = Side(sides[1], [v * self.lanes for v in range(tile.vectors)])
-            sums = accumulate(f, wide, pixels, filters, walks, unrolled=unrolled)
+            sums = accumulate(f, wide, pixels, filters, walks, unrolled=unrolled, ahead="vectors")
             self._store_filters(f, sums, where)
             return
         filters = Side(sides[1], range(tile.numbers))
         places = [(r, v) for r in range(tile.rows) for v in range(tile.vectors)]
         pixels = Side(image, [r * layout.row + v * self.lanes for r, v in places])
         turned = [Walk(w.count, w.vectors, w.numbers) for w in walks]
-        sums = accumulate(f, wide, filters, pixels, turned, unrolled=[(b, a) for a, b in unrolled])
+        swapped = [(b, a) for a, b in unrolled]
+        sums = accumulate(f, wide, filters, pixels, turned, unrolled=swapped, ahead="numbers")
         self._store_pixels(f, sums, where)
+
+    def _ask(self, f: PhaseEmitter, where: tuple[Index, Index, Index, Index]) -> None:
+        """Ask for what the epilogue of a tile will read, before its sums are made."""
+        image, channel, y, x = where
+        tile = self.tile
+        across = range(0, tile.columns(self.lanes), self.lanes)
+        for filter_ in range(min(tile.outputs(self.lanes), self.sums.outputs)):
+            for r in range(tile.rows):
+                for column in across:
+                    place = image, f.iadd(channel, filter_), f.iadd(y, r), f.iadd(x, column)
+                    self.finish.ask(f, place)
 
     def _walks(self, f: PhaseEmitter, plane: int) -> tuple[list[Walk], Unrolled, int]:
         """Give the loops, image first; the steps written out; and where the image begins."""

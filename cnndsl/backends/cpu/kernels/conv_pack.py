@@ -122,7 +122,7 @@ class Panels:
         lanes, apart = f.target.vector_bytes // kind.nbytes, self.sums.weights[1]
         wide = kind.times(lanes)
         if apart == 1:
-            return [f.load(wide, source, start)] * lanes
+            return [f.load(wide, source, f.iadd(start, i)) for i in range(lanes)]
         return turn(
             f, [f.load(wide, source, f.iadd(start, min(i, real - 1) * apart)) for i in range(lanes)]
         )

@@ -43,8 +43,7 @@ class Finish:
         )
         return Finish(kind, (Lattice(),), joined)
 
-    def store(self, f: PhaseEmitter, value: V, place: Sequence[Index], mask: V | None) -> None:
-        """Store the lanes of `mask`; `place` is image, channel, row and column of lane 0."""
+    def _where(self, f: PhaseEmitter, place: Sequence[Index]) -> list[Index]:
         images, channel, *rest = place
         if len(self.lattices) == 1:
             rest = rest[1:]
@@ -52,7 +51,16 @@ class Finish:
             f.iadd(f.imul(index, lattice.step), lattice.start)
             for index, lattice in zip(rest, self.lattices, strict=True)
         ]
-        where = [images, channel, *lying]
+        return [images, channel, *lying]
+
+    def ask(self, f: PhaseEmitter, place: Sequence[Index]) -> None:
+        """Ask for what will be read to finish the vector at `place`."""
+        if self.epilogue is not None:
+            self.epilogue.ask(f, self._where(f, place))
+
+    def store(self, f: PhaseEmitter, value: V, place: Sequence[Index], mask: V | None) -> None:
+        """Store the lanes of `mask`; `place` is image, channel, row and column of lane 0."""
+        where = self._where(f, place)
         if self.epilogue is not None:
             value = self.epilogue.apply(f, value, where, mask)
         start = f.dot(where, row_major(self.result.shape))

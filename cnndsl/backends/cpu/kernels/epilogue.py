@@ -72,6 +72,13 @@ class Epilogue:
         scalars = LlvmScalars(f, value.type, self.result.dtype)
         return self.program(scalars, value, *others)
 
+    def ask(self, f: PhaseEmitter, where: Sequence[Index]) -> None:
+        """Ask for what `apply` will read of large operands at `where`, long before it does."""
+        kind = element(self.result)
+        for number, strides in zip(self.extras, self.strides, strict=True):
+            if 0 not in strides:
+                f.prefetch(f.operand(number), kind, f.dot(where, strides))
+
     def _load(
         self,
         f: PhaseEmitter,

@@ -20,6 +20,7 @@ from cnndsl.backends.cpu.kernel import (
     ceil_div,
     element,
 )
+from cnndsl.backends.cpu.kernels.caches import SHARED_SIZE
 from cnndsl.backends.cpu.kernels.conv_pack import block_start
 from cnndsl.backends.cpu.kernels.conv_steps import Side, Walk, accumulate
 from cnndsl.backends.cpu.kernels.conv_store import Finish
@@ -33,6 +34,10 @@ from cnndsl.backends.cpu.llvm import Index, LType, V
 
 FEW_BLOCKS = 16
 """Blocks of tiles below which filters are dealt out as well."""
+LEAST_PARTS = 4
+"""Parts of filters that are dealt out, at least: each is read once, for all blocks of tiles."""
+APART_BYTES = 64 << 20
+"""Most bytes of transformed tiles that are kept for that, where there are many blocks."""
 
 
 class Winograd:
@@ -78,29 +83,31 @@ class Winograd:
         )
         result = ResultTiles(k, sums, self.form, cuts, self.filters, self.product_spacing, finish)
         blocks = sums.groups * cuts.count
-        shared, few = None, blocks < FEW_BLOCKS
-        nbytes = area * self.spacing * item
-        if few:
+        filters = area * self.depth * sums.groups * sums.outputs * item
+        shared, nbytes = None, area * self.spacing * item
+        # Filters that no cache holds are gone through once, with all tiles at hand.
+        many = filters > SHARED_SIZE and blocks * nbytes <= APART_BYTES
+        apart = blocks < FEW_BLOCKS or many
+        if apart:
             shared = k.buffer(Memory.SHARED, blocks * nbytes)
             image.write_phase(shared)
-        mine = None if few else k.buffer(Memory.THREAD, nbytes)
+        mine = None if apart else k.buffer(Memory.THREAD, nbytes)
         products = k.buffer(Memory.THREAD, area * self.product_spacing * item)
-        parts = min(self.panels, ceil_div(2 * FEW_BLOCKS, blocks)) if few else 1
+        parts = min(self.panels, max(LEAST_PARTS, ceil_div(2 * FEW_BLOCKS, blocks))) if apart else 1
         each = ceil_div(self.panels, parts)
         parts = ceil_div(self.panels, each)
         flops = 2.0 * blocks * cuts.tiles * area * self.depth * sums.outputs
         traffic = float(area * self.depth * sums.outputs * item)
         with k.phase(blocks * parts, flops=flops, nbytes=traffic) as f:
-            group, *block, part = f.unravel(f.unit, (sums.groups, *cuts.blocks, parts))
+            group, part, *block = f.unravel(f.unit, (sums.groups, parts, *cuts.blocks))
             where = block[0], block[1], block[2]
             if mine is not None:
                 tiles = f.place(mine)
                 image.write_block(f, group, where, tiles)
             else:
                 assert shared is not None, "tiles lie in either memory"
-                tiles = f.at(
-                    f.place(shared), self.kind, f.imul(f.idiv(f.unit, parts), nbytes // item)
-                )
+                number = f.iadd(f.imul(group, cuts.count), f.irem(f.unit, cuts.count))
+                tiles = f.at(f.place(shared), self.kind, f.imul(number, nbytes // item))
             first = f.imul(part, each)
             with f.loop(first, f.imin(f.iadd(first, each), self.panels)) as panel:
                 number = f.iadd(f.imul(group, self.panels), panel)
@@ -123,7 +130,7 @@ class Winograd:
             panel = f.at(filters, self.kind, f.imul(i, spacing))
             right = Side(panel, [v * self.lanes for v in range(self.vectors)])
             walk = Walk(self.depth, 1, self.filters)
-            sums = accumulate(f, wide, left, right, [walk])
+            sums = accumulate(f, wide, left, right, [walk], ahead="vectors")
             place = f.iadd(f.imul(i, self.product_spacing), f.imul(tile, self.filters))
             for r, row in enumerate(sums):
                 for v, value in enumerate(row):

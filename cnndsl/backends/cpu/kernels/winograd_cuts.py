@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cnndsl.backends.cpu.emit import FunctionEmitter
 from cnndsl.backends.cpu.kernel import ceil_div
+from cnndsl.backends.cpu.kernels.caches import MEMORY_BYTES, SHARED_SIZE
 from cnndsl.backends.cpu.kernels.conv_pack import block_start
 from cnndsl.backends.cpu.kernels.conv_steps import tile_cycles, tile_fits
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
@@ -15,7 +16,9 @@ from cnndsl.backends.cpu.target import CpuTarget
 NEAR_BYTES = 640 << 10
 """Bytes of transformed tiles that stay in a core's second cache beside what is streamed."""
 MOST_TILES, LEAST_TILES = 64, 28
-"""Tiles of a block: with few, filters are read too often; with many, other caches overflow."""
+"""Tiles of a block that may be, and that always may."""
+MOST_FAR_TILES = 128
+"""Tiles of a block whose filters come from memory: of more, products would have to go there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +56,46 @@ class Cuts:
 
 
 def cut_tiles(sums: TapSum, outputs: int, *, item: int) -> Cuts:
-    """Choose blocks: whole rows of tiles if they are few, several rows or images if very few."""
+    """Choose blocks: parts of rows of tiles, whole rows, several rows, or several images.
+
+    Tiles of a block stay in the core's own cache, unless filters come from memory: then all that
+    counts is how often they do.
+    """
     grid = ceil_div(sums.places[0], outputs), ceil_div(sums.places[1], outputs)
     area = (outputs + len(sums.down) - 1) ** 2
-    most = max(LEAST_TILES, min(MOST_TILES, NEAR_BYTES // (area * sums.inputs * item)))
+    far = area * sums.groups * sums.inputs * sums.outputs * item > SHARED_SIZE
+    fitting = max(LEAST_TILES, NEAR_BYTES // (area * sums.inputs * item))
+    most = MOST_FAR_TILES if far else min(MOST_TILES, fitting)
     across = ceil_div(grid[1], ceil_div(grid[1], most))
-    down = min(
-        range(1, min(grid[0], max(1, most // across)) + 1),
-        # Rows that are computed twice, and pixels that neighbouring blocks both read.
-        key=lambda rows: (ceil_div(grid[0], rows) * rows / grid[0]) * (1 + 0.1 / rows),
-    )
-    images = 1
-    if across * down == grid[0] * grid[1]:
-        images = ceil_div(sums.images, ceil_div(sums.images, max(1, most // (across * down))))
-    block = images, down, across
-    blocks = (
-        ceil_div(sums.images, images),
-        ceil_div(grid[0], down),
-        ceil_div(grid[1], across),
-    )
-    return Cuts(outputs, grid, block, blocks, (sums.images, *grid))
+    blocks = [(1, down, across) for down in _even(grid[0], most // across)]
+    if grid[0] * grid[1] <= most:
+        several = _even(sums.images, most // (grid[0] * grid[1]))
+        blocks += [(images, *grid) for images in several]
+
+    def cuts_of(block: tuple[int, int, int]) -> Cuts:
+        count = (
+            ceil_div(sums.images, block[0]),
+            ceil_div(grid[0], block[1]),
+            ceil_div(grid[1], block[2]),
+        )
+        return Cuts(outputs, grid, block, count, (sums.images, *grid))
+
+    def cycles(cuts: Cuts) -> float:
+        # A tile's products take a cycle for 32 of them; neighbouring blocks both read some pixels.
+        read = 32 * item / MEMORY_BYTES / cuts.tiles if far else 0.0
+        return cuts.count * cuts.tiles * (1 + read + 0.1 / cuts.block[1])
+
+    return min(map(cuts_of, blocks), key=cycles)
+
+
+def _even(length: int, most: int) -> list[int]:
+    """Give the sizes up to `most` that cut a length into so many even pieces; at least 1.
+
+    >>> _even(8, 4), _even(7, 100), _even(5, 0)
+    ([1, 2, 3, 4], [1, 2, 3, 4, 7], [1])
+    """
+    sizes = {ceil_div(length, count) for count in range(1, length + 1)}
+    return sorted(size for size in sizes if size <= max(1, most))
 
 
 def fits_winograd(sums: TapSum, taps: int = 3) -> bool:

@@ -5,7 +5,9 @@
 #include "emulator.h"
 #define INFINITY_OF(T) ((T)__builtin_huge_val())
 #define NAN_OF(T) ((T)__builtin_nan(""))
+#define CHECK_ALIGNMENT(place, bytes) emulated_check_alignment(place, bytes)
 #else
+#define CHECK_ALIGNMENT(place, bytes)
 extern __shared__ __align__(16) unsigned char shared_memory[];
 template <class T> struct Special;
 template <> struct Special<float> {
@@ -50,11 +52,38 @@ INLINE bool magnitude(bool a) { return a; }
 template <class T> INLINE T larger(T a, T b) { return (a > b || a != a) ? a : b; }
 template <class T> INLINE T smaller(T a, T b) { return (a < b || a != a) ? a : b; }
 
-// --- several elements in one access
+// --- bfloat16: two bytes in memory, a float to compute with
+
+#if !defined(CNNDSL_EMULATED)
+INLINE unsigned short bf16_bits(float a) {
+    unsigned short bits;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(a));
+    return bits;
+}
+INLINE float float_of(unsigned bits) { return __uint_as_float(bits); }
+#endif
+struct bf16 {
+    unsigned short bits;
+    INLINE operator float() const { return float_of((unsigned)bits << 16); }
+    INLINE bf16& operator=(float a) {
+        bits = bf16_bits(a);
+        return *this;
+    }
+};
+
+// --- several elements in one access, of a place that is a multiple of it
 
 template <class T, int N> struct alignas(sizeof(T) * N > 16 ? 16 : sizeof(T) * N) Pack {
     T at[N];
 };
+template <int N, class T> INLINE Pack<T, N> take(const T* from) {
+    CHECK_ALIGNMENT(from, alignof(Pack<T, N>));
+    return *reinterpret_cast<const Pack<T, N>*>(from);
+}
+template <int N, class T> INLINE void put(T* to, const Pack<T, N>& pack) {
+    CHECK_ALIGNMENT(to, alignof(Pack<T, N>));
+    *reinterpret_cast<Pack<T, N>*>(to) = pack;
+}
 
 // --- sums and maxima over LANES threads: 1, a warp of 32, or a whole block that is a multiple of
 // it. Every thread gets the result. The order of summation depends on nothing but LANES.
@@ -168,6 +197,19 @@ INLINE void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+// Four matrices of 8 x 8 elements of two bytes, or of 8 x 4 of four: lane i gives the place in shared
+// memory of row i % 8 of matrix i / 8, and gets of each the word i % 4 of row i / 4. Turned, of two
+// bytes: the elements 2 (i % 4) and the next of column i / 4.
+INLINE void load_matrices(unsigned (&to)[4], const void* row) {
+    const unsigned place = (unsigned)__cvta_generic_to_shared(row);
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(place) : "memory");
+}
+INLINE void load_matrices_turned(unsigned (&to)[4], const void* row) {
+    const unsigned place = (unsigned)__cvta_generic_to_shared(row);
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(place) : "memory");
 }
 // Copy N = 4, 8 or 16 bytes to shared memory without waiting; zeros where not `really`.
 template <int N> INLINE void copy_async(void* to, const void* from, bool really) {

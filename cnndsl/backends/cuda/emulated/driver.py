@@ -240,9 +240,10 @@ class EmulatedDriver:
             )
         if result == 1:
             raise BackendError(f"{launch.name}: {words.value.decode()}")
-        if result == 2:
+        if result:
             where = self._describe(fault.value or 0, shared, launch, arguments)
-            raise BackendError(f"{launch.name}: an access outside its memory, {where}")
+            what = "an access outside its memory" if result == 2 else "a misaligned access"
+            raise BackendError(f"{launch.name}: {what}, {where}")
 
     def _describe(
         self, place: int, shared: int, launch: Launch, arguments: Sequence[Stretch]

@@ -270,6 +270,11 @@ extern "C" void emulated_copy_async(void* to, const void* from, int bytes, bool 
     fibers[current].groups.back().push_back({to, from, bytes, really});
 }
 
+extern "C" void emulated_misaligned(const void* place) {
+    fault_place = const_cast<void*>(place);
+    siglongjmp(fault_exit, 2);
+}
+
 extern "C" void emulated_copy_commit() { fibers[current].groups.emplace_back(); }
 
 // Only now is anything copied, so that a wait that is missing shows.
@@ -284,8 +289,8 @@ extern "C" void emulated_copy_wait(int pending) {
     }
 }
 
-// Gives 0, 1 for threads that do not meet (with a message), or 2 for an access outside (with its
-// place in `fault`). Shared memory is filled with 0xff, NaN as a float, before each block.
+// Gives 0, 1 for threads that do not meet (with a message), 2 for an access outside, or 3 for a
+// misaligned one (with its place in `fault`). Shared memory is filled with 0xff, NaN as a float, before each block.
 extern "C" int emulated_launch(void (*call)(void**), void** arguments, const unsigned* sizes,
                                unsigned char* shared, std::size_t shared_bytes, int order,
                                std::uint64_t seed, char* message, std::size_t message_size,
@@ -309,9 +314,9 @@ extern "C" int emulated_launch(void (*call)(void**), void** arguments, const uns
     sigaction(SIGSEGV, &action, &old_segv);
     sigaction(SIGBUS, &action, &old_bus);
     volatile int result = 0;
-    if (sigsetjmp(fault_exit, 1)) {
+    if (const int why = sigsetjmp(fault_exit, 1)) {
         *fault = fault_place;
-        result = 2;
+        result = 1 + why;
     } else {
         inside = true;
         const unsigned long long blocks = 1ull * sizes[0] * sizes[1] * sizes[2];

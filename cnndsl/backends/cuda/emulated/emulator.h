@@ -25,6 +25,11 @@ const unsigned char* emulated_warp_exchange(unsigned mask, const void* mine, int
 void emulated_copy_async(void* to, const void* from, int bytes, bool really);
 void emulated_copy_commit();
 void emulated_copy_wait(int pending);
+// Ends the launch: an access of several bytes whose place is no multiple of them.
+void emulated_misaligned(const void* place);
+}
+static inline void emulated_check_alignment(const void* place, std::size_t bytes) {
+    if (reinterpret_cast<std::uintptr_t>(place) % bytes) emulated_misaligned(place);
 }
 
 #define __global__
@@ -87,6 +92,7 @@ static inline unsigned emulated_bf16(float a) {
     if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fff;
     return (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
 }
+static inline unsigned short bf16_bits(float a) { return (unsigned short)emulated_bf16(a); }
 static inline unsigned two_bf16(float low, float high) {
     return emulated_bf16(low) | emulated_bf16(high) << 16;
 }
@@ -96,7 +102,7 @@ static inline unsigned as_tf32(float a) {
     if ((bits & 0x7f800000u) == 0x7f800000u) return bits;
     return (bits + 0x1000u) & 0xffffe000u;
 }
-static inline float emulated_float(unsigned bits) {
+static inline float float_of(unsigned bits) {
     float a;
     std::memcpy(&a, &bits, 4);
     return a;
@@ -107,7 +113,7 @@ static inline unsigned emulated_register(const unsigned char* all, int lane, int
     return bits;
 }
 static inline float emulated_half(const unsigned char* all, int lane, int index, int high) {
-    return emulated_float((emulated_register(all, lane, index) >> 16 * high) << 16);
+    return float_of((emulated_register(all, lane, index) >> 16 * high) << 16);
 }
 static inline const unsigned char* emulated_show(
     const unsigned (&a)[4], const unsigned (&b)[2], int line) {
@@ -139,15 +145,34 @@ static inline void emulated_mma_tf32(
         for (int k = 0; k < 8; ++k) {
             const unsigned x = emulated_register(all, 4 * (r % 8) + k % 4, r / 8 + 2 * (k / 4));
             const unsigned y = emulated_register(all, 4 * n + k % 4, 4 + k / 4);
-            d[i] += emulated_float(x & 0xffffe000u) * emulated_float(y & 0xffffe000u);
+            d[i] += float_of(x & 0xffffe000u) * float_of(y & 0xffffe000u);
         }
     }
 }
 #define mma_bf16(d, a, b) emulated_mma_bf16(d, a, b, __LINE__)
 #define mma_tf32(d, a, b) emulated_mma_tf32(d, a, b, __LINE__)
 
+// Rows of matrices in shared memory, which all lanes name before any is read.
+static inline void emulated_matrices(unsigned (&to)[4], const void* row, bool turned, int line) {
+    emulated_check_alignment(row, 16);
+    const unsigned char* all = emulated_warp_exchange(0xffffffffu, &row, sizeof row, line);
+    const int high = emulated_lane() / 4, low = emulated_lane() % 4;
+    for (int matrix = 0; matrix < 4; ++matrix) {
+        const unsigned char* rows[8];
+        for (int r = 0; r < 8; ++r) std::memcpy(&rows[r], all + 32 * (8 * matrix + r), sizeof row);
+        unsigned short halves[2];
+        for (int i = 0; i < 2; ++i)
+            std::memcpy(&halves[i], turned ? rows[2 * low + i] + 2 * high : rows[high] + 4 * low + 2 * i, 2);
+        to[matrix] = halves[0] | (unsigned)halves[1] << 16;
+    }
+}
+#define load_matrices(to, row) emulated_matrices(to, row, false, __LINE__)
+#define load_matrices_turned(to, row) emulated_matrices(to, row, true, __LINE__)
+
 template <int N> void copy_async(void* to, const void* from, bool really) {
     static_assert(N == 4 || N == 8 || N == 16, "cp.async copies 4, 8 or 16 bytes");
+    emulated_check_alignment(to, N);
+    if (really) emulated_check_alignment(from, N);
     emulated_copy_async(to, from, N, really);
 }
 static inline void copy_commit() { emulated_copy_commit(); }

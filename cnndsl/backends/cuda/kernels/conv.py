@@ -7,7 +7,7 @@ them, and each thread sums its own (`conv_depthwise`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer
 from cnndsl.backends.cuda.kernels.conv_depthwise import (
@@ -16,9 +16,9 @@ from cnndsl.backends.cuda.kernels.conv_depthwise import (
     depthwise_grad_weight,
 )
 from cnndsl.backends.cuda.kernels.conv_window import Window
-from cnndsl.backends.cuda.kernels.elementwise import epilogue
+from cnndsl.backends.cuda.kernels.elementwise import Epilogue, epilogue
 from cnndsl.backends.cuda.kernels.gemm import Product, write_product
-from cnndsl.backends.cuda.kernels.gemm_tile import Fetch
+from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Store
 from cnndsl.backends.cuda.table import kernels
 from cnndsl.ir.graph import Node
 from cnndsl.ops.conv import (
@@ -30,86 +30,71 @@ from cnndsl.ops.conv import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What is done to each sum of a convolution on its way to memory."""
-
-    text: str
-    """Statements for `value`, the sum of filter `o` at pixel `p`, element `i` of the result."""
-    others: list[tuple[str, Pointer]]
-    """Arrays that they read."""
-
-
-def ending(k: KernelBuilder, attrs: Conv2dAttrs, pixels: int) -> Ending:
-    """Write bias, epilogue and store of `conv2d`."""
+def ending(k: KernelBuilder, attrs: Conv2dAttrs, places: int) -> Epilogue:
+    """Write bias and epilogue of the sum of filter `o` at place `p`."""
     biased = attrs.has_bias
-    extras = k.operands[2 + biased :]
-    others = [("bias", k.operand(2))] if biased else []
-    others += [(f"e{i}", k.operand(2 + biased + i)) for i in range(len(extras))]
-    work, found = epilogue(attrs.epilogue, k.results[0], extras, "value", "i")
-    lines = []
-    if biased:
-        own = k.operands[2].rank > 1
-        lines.append(f"value += bias[{f'o * {pixels} + p' if own else 'o'}];")
-    lines += [work] if work else []
-    return Ending("\n".join([*lines, f"y[i] = {found};"]), others)
+    end = epilogue(attrs.epilogue, k.results[0], k.operands[2 + biased :])
+    if not biased:
+        return end
+    own = k.operands[2].rank > 1
+    line = f"value += bias[{f'o * {places} + p' if own else 'o'}];"
+    return replace(end, work=f"{line}\n{end.work}" if end.work else line)
+
+
+def others(k: KernelBuilder, attrs: Conv2dAttrs) -> list[tuple[str, Pointer]]:
+    """Give the arrays that bias and epilogue read."""
+    first = 2 + attrs.has_bias
+    found = [("bias", k.operand(2))] if attrs.has_bias else []
+    return found + [(f"e{i}", k.operand(first + i)) for i in range(len(k.operands) - first)]
 
 
 @kernels.rule(conv2d)
 def conv2d_cuda(k: KernelBuilder, node: Node[Conv2dAttrs]) -> None:
-    """Filters times patches."""
+    """Patches times filters."""
     w = Window.of(node.attrs, k.operands[0].shape, k.operands[1].shape, k.results[0].shape)
     end = ending(k, node.attrs, w.places)
     if w.is_depthwise:
-        depthwise(k, w, end.text, end.others)
+        depthwise(k, w, end, others(k, node.attrs))
         return
-    store = "\n".join(
-        (
-            f"const $I o = g * {w.filters} + m, p = n % {w.places};",
-            f"const $I i = (n / {w.places} * {w.all_filters} + o) * {w.places} + p;",
-            end.text,
-        )
-    )
+    of_sum = f"const $I o = g * {w.filters} + n, p = m % {w.places};"
     write_product(
         k,
         Product(
-            m=w.filters,
-            n=w.count * w.places,
+            m=w.count * w.places,
+            n=w.filters,
             depth=w.depth * w.taps,
             groups=w.groups,
-            a=Fetch(f"value = weight[(g * {w.filters} + f) * {w.depth * w.taps} + k];", True),
-            b=Fetch(w.patch(place="f", tap="k"), along_k=False),
-            store=store,
+            a=Fetch("x", w.patch(place="f", tap="k"), along_k=True, run=w.depth),
+            b=Fetch("weight", f"offset = {w.filter_row('f')} + k;", along_k=True, run=w.depth),
+            store=Store(
+                place=f"const $I i = m * {w.all_filters} + g * {w.filters} + n;",
+                ending=replace(end, work=f"{of_sum}\n{end.work}") if end.work else end,
+                run=w.filters,
+            ),
             factors=[("x", k.operand(0)), ("weight", k.operand(1))],
-            others=end.others,
+            others=others(k, node.attrs),
         ),
     )
 
 
 @kernels.rule(conv2d_grad_input)
 def conv2d_grad_input_cuda(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> None:
-    """Filters turned, times the gradients of the windows over each pixel."""
+    """Gradients of the windows over each pixel, times the filters."""
     w = Window.of(node.attrs, k.results[0].shape, k.operands[1].shape, k.operands[0].shape)
     if w.is_depthwise:
         depthwise_grad_input(k, w)
         return
-    taps, pixels = w.taps, w.pixels
-    turned = (
-        f"value = weight[((g * {w.filters} + k / {taps}) * {w.depth} + f) * {taps} + k % {taps}];"
-    )
-    store = (
-        f"y[(n / {pixels} * {w.channels} + g * {w.depth} + m) * {pixels} + n % {pixels}] = value;"
-    )
+    turned = f"offset = {w.filter_row(f'k % {w.filters}')} + k / {w.filters} * {w.depth} + f;"
     write_product(
         k,
         Product(
-            m=w.depth,
-            n=w.count * pixels,
-            depth=w.filters * taps,
+            m=w.count * w.pixels,
+            n=w.depth,
+            depth=w.filters * w.taps,
             groups=w.groups,
-            a=Fetch(turned, along_k=True),
-            b=Fetch(w.spread(pixel="f", tap="k"), along_k=False),
-            store=store,
+            a=Fetch("grad", w.spread(pixel="f", tap="k"), along_k=True, run=w.filters),
+            b=Fetch("weight", turned, along_k=False, run=w.depth),
+            store=Store(f"const $I i = m * {w.channels} + g * {w.depth} + n;", run=w.depth),
             factors=[("grad", k.operand(0)), ("weight", k.operand(1))],
         ),
     )
@@ -122,21 +107,17 @@ def conv2d_grad_weight_cuda(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> No
     if w.is_depthwise:
         depthwise_grad_weight(k, w)
         return
-    places = w.places
-    upstream = (
-        f"value = grad[(k / {places} * {w.all_filters} + g * {w.filters} + f) * {places}"
-        f" + k % {places}];"
-    )
+    upstream = f"offset = k * {w.all_filters} + g * {w.filters} + f;"
     write_product(
         k,
         Product(
             m=w.filters,
             n=w.depth * w.taps,
-            depth=w.count * places,
+            depth=w.count * w.places,
             groups=w.groups,
-            a=Fetch(upstream, along_k=True),
-            b=Fetch(w.patch(place="k", tap="f"), along_k=True),
-            store=f"y[(g * {w.filters} + m) * {w.depth * w.taps} + n] = value;",
+            a=Fetch("grad", upstream, along_k=False, run=w.filters),
+            b=Fetch("x", w.patch(place="k", tap="f"), along_k=False, run=w.depth),
+            store=Store(f"const $I i = {w.filter_row('m')} + n;", run=w.depth * w.taps),
             factors=[("x", k.operand(0)), ("grad", k.operand(1))],
         ),
     )

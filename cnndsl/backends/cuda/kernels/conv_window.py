@@ -86,20 +86,34 @@ class Window:
         return self.taps == 1 and self.strides == (1, 1) and self.padding == ((0, 0), (0, 0))
 
     def patch(self, *, place: str, tap: str) -> str:
-        """Write `value` = the pixel that tap `tap` (of all channels of group `g`) sees at `place`.
+        """Write `offset` = where the pixel lies that `tap` of group `g` sees at `place`.
 
-        `place` counts the places of all images; a tap in the padding leaves `value` alone.
+        `place` counts the places of all images; `tap` the taps, channels the fastest. A tap in
+        the padding leaves `offset` alone.
         """
-        plane = self.plane(f"{place} / {self.places}", f"{tap} / {self.taps}")
-        if self.sees_every_pixel:
-            return f"value = x[{plane} * {self.pixels} + {place} % {self.places}];"
-        at = f"{place} % {self.places}"
-        return "\n".join((self.under(at, f"{tap} % {self.taps}"), self.load(plane)))
-
-    def plane(self, image: str, channel: str) -> str:
-        """Write the plane of a channel of group `g` among those of all images."""
         group = f" + g * {self.depth}" if self.groups > 1 else ""
-        return f"({image} * {self.channels}{group} + {channel})"
+        if self.sees_every_pixel:
+            return f"offset = {place} * {self.channels}{group} + {tap};"
+        image, channel = f"{place} / {self.places}", f"{tap} % {self.depth}"
+        at = self.under(f"{place} % {self.places}", f"{tap} / {self.depth}")
+        inside = f"if ({self.inside}) offset = {self.pixel(image)}{group} + {channel};"
+        return f"{at}\n{inside}"
+
+    def filter_row(self, number: str) -> str:
+        """Write where filter `number` of group `g` begins among the weights, O,H,W,I."""
+        group = f"g * {self.filters} + " if self.groups > 1 else ""
+        return f"({group}{number}) * {self.depth * self.taps}"
+
+    def pixel(self, image: str) -> str:
+        """Write where the channels of pixel `h`, `w` of an image begin."""
+        height, width = self.image
+        return f"(({image} * {height} + h) * {width} + w) * {self.channels}"
+
+    @property
+    def inside(self) -> str:
+        """Whether `h`, `w` is a pixel."""
+        height, width = self.image
+        return f"h >= 0 && h < {height} && w >= 0 && w < {width}"
 
     def under(self, place: str, tap: str) -> str:
         """Write the row `h` and the column `w` of what a tap sees at a place of an image."""
@@ -112,27 +126,18 @@ class Window:
             f"const $I w = ({place}) % {columns} * {self.strides[1]} - {left} + {right};"
         )
 
-    def load(self, plane: str) -> str:
-        """Write the load of pixel `h`, `w` of a plane, if it is one."""
-        height, width = self.image
-        return (
-            f"if (h >= 0 && h < {height} && w >= 0 && w < {width})\n"
-            f"    value = x[({plane} * {height} + h) * {width} + w];"
-        )
-
     def spread(self, *, pixel: str, tap: str) -> str:
-        """Write `value` = the gradient of the place whose tap `tap` sees `pixel`, if there is one.
+        """Write `offset` = where the gradient lies of the place whose `tap` sees `pixel`.
 
-        `tap` counts the taps of all filters of group `g`, `pixel` the pixels of all images.
+        `tap` counts the taps of group `g`, filters the fastest, and `pixel` the pixels of all
+        images. Where no such place is, `offset` is left alone.
         """
         group = f" + g * {self.filters}" if self.groups > 1 else ""
-        image, filter_ = f"{pixel} / {self.pixels}", f"{tap} / {self.taps}"
-        plane = f"({image} * {self.all_filters}{group} + {filter_})"
         if self.sees_every_pixel:
-            return f"value = grad[{plane} * {self.places} + {pixel} % {self.pixels}];"
-        return "\n".join(
-            (self.over(f"{pixel} % {self.pixels}", f"{tap} % {self.taps}"), self.take(plane))
-        )
+            return f"offset = {pixel} * {self.all_filters}{group} + {tap};"
+        image, filter_ = f"{pixel} / {self.pixels}", f"{tap} % {self.filters}"
+        at = self.over(f"{pixel} % {self.pixels}", f"{tap} / {self.filters}")
+        return f"{at}\nif ({self.stands}) offset = {self.place(image)}{group} + {filter_};"
 
     def over(self, pixel: str, tap: str) -> str:
         """Write how far down (`h`) and across (`w`) the window stands whose tap sees a pixel."""
@@ -145,13 +150,16 @@ class Window:
             f"const $I w = ({pixel}) % {width} + {left} - {right};"
         )
 
-    def take(self, plane: str, action: str = "value = ", to: str = "grad") -> str:
-        """Write what is done with the gradient of the place at `h`, `w`, if that is a place."""
+    @property
+    def stands(self) -> str:
+        """Whether the window stands at `h`, `w` at some place."""
         (rows, columns), (down, across) = self.result, self.strides
         stands = [f"h >= 0 && w >= 0 && h / {down} < {rows} && w / {across} < {columns}"]
         stands += [f"h % {down} == 0"] if down > 1 else []
         stands += [f"w % {across} == 0"] if across > 1 else []
-        return (
-            f"if ({' && '.join(stands)})\n"
-            f"    {action}{to}[({plane} * {rows} + h / {down}) * {columns} + w / {across}];"
-        )
+        return " && ".join(stands)
+
+    def place(self, image: str) -> str:
+        """Write where the filters of the place at `h`, `w` of an image begin."""
+        (rows, columns), (down, across) = self.result, self.strides
+        return f"(({image} * {rows} + h / {down}) * {columns} + w / {across}) * {self.all_filters}"

@@ -1,14 +1,16 @@
-"""Elementwise ops and fused chains: scalar programs, four elements a thread where they lie so."""
+"""Elementwise ops and fused chains: scalar programs, a wide access of elements a thread."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from cnndsl.backends.cuda.kernel import KernelBuilder, element
+from cnndsl.backends.cuda.kernel import KernelBuilder, element, vector_of
 from cnndsl.backends.cuda.kernels.maps import each
+from cnndsl.backends.cuda.layout import broadcast_strides, walk_over
 from cnndsl.backends.cuda.scalars import CudaScalars
 from cnndsl.backends.cuda.table import kernels
-from cnndsl.backends.cuda.text import Walk, broadcast_strides
+from cnndsl.backends.cuda.text import Walk
 from cnndsl.ir.graph import Node
 from cnndsl.ir.op import OPS, Attrs
 from cnndsl.ir.types import DType, Shape, TensorType
@@ -16,26 +18,24 @@ from cnndsl.ops.fused import FusedElementwiseAttrs, fused_elementwise
 from cnndsl.ops.scalar import ScalarProgram, ScalarStep, scalar
 from cnndsl.ops.unary import CastAttrs, cast
 
-VECTOR = 4
-"""Elements of a thread where all contiguous operands allow one wide access."""
-
 _ONE = """
+const $I e = i;
 $loads
 $work
 y[i] = $found;
 """
 
-_FOUR = """
+_MANY = """
 $packs
-Pack<$T, 4> out;
+Pack<$STORED, $VECTOR> out;
 #pragma unroll
-for (int j = 0; j < 4; ++j) {
-    const $I e = i * 4 + j;
+for (int j = 0; j < $VECTOR; ++j) {
+    const $I e = i * $VECTOR + j;
     $loads
     $work
     out.at[j] = $found;
 }
-reinterpret_cast<Pack<$T, 4>*>(y)[i] = out;
+put<$VECTOR>(y + i * $VECTOR, out);
 """
 
 
@@ -51,42 +51,54 @@ def write_program(
 
 def load(name: str, kind: TensorType, shape: Shape, number: str) -> str:
     """Write the element of operand `name` that belongs to element `number` of an array."""
-    walk = Walk(shape, broadcast_strides(kind.shape, shape))
-    return f"{name}[{walk.offset(number)}]"
+    return f"{name}[{_walk(kind, shape).offset(number)}]"
+
+
+def _walk(kind: TensorType, shape: Shape) -> Walk:
+    """Give where an operand lies for each element of a result."""
+    return walk_over(shape, broadcast_strides(kind.shape, shape))
 
 
 def _pointwise(k: KernelBuilder, program: ScalarProgram) -> None:
-    result = k.results[0]
-    walks = [Walk(result.shape, broadcast_strides(t.shape, result.shape)) for t in k.operands]
-    wide = result.size % VECTOR == 0
-    kinds = [element(kind) for kind in k.operands]
-    number = "e" if wide else "i"
-    packs, loads, inputs = [], [], []
-    for index, (walk, kind) in enumerate(zip(walks, kinds, strict=True)):
-        name = f"a{index}"
-        inputs.append(name)
-        if walk.is_one_place and wide:
-            packs.append(f"const {kind} {name} = x{index}[0];")
-        elif walk.is_contiguous and wide:
-            pack = f"Pack<{kind}, 4>"
-            packs.append(f"const {pack} p{index} = reinterpret_cast<const {pack}*>(x{index})[i];")
-            loads.append(f"const {kind} {name} = p{index}.at[j];")
-        else:
-            loads.append(f"const {kind} {name} = x{index}[{walk.offset(number)}];")
-    work, found = write_program(program, result.dtype, inputs)
+    result, y = k.results[0], k.result()
+    xs = [k.operand(index) for index in range(len(k.operands))]
+    vector = vector_of(y, *(x for x, t in zip(xs, k.operands, strict=True) if t == result))
+    while result.size % vector:
+        vector //= 2
+    packs, loads = _loads(k, vector)
+    names = [f"a{index}" for index in range(len(xs))]
+    work, found = write_program(program, result.dtype, names)
     values: dict[str, object] = {"loads": "\n".join(loads), "work": work, "found": found}
-    if wide:
-        values |= {"packs": "\n".join(packs), "T": element(result)}
+    if vector > 1:
+        values |= {"packs": "\n".join(packs), "STORED": y.kind, "VECTOR": vector}
     each(
         k,
         "",
-        result.size // (VECTOR if wide else 1),
-        _FOUR if wide else _ONE,
-        reads=[(f"x{i}", k.operand(i)) for i in range(len(k.operands))],
-        writes=[("y", k.result())],
+        result.size // vector,
+        _MANY if vector > 1 else _ONE,
+        reads=[(f"x{index}", x) for index, x in enumerate(xs)],
+        writes=[("y", y)],
         largest=result.size,
         **values,
     )
+
+
+def _loads(k: KernelBuilder, vector: int) -> tuple[list[str], list[str]]:
+    """Write how operands are fetched: once for all elements of a thread, and for each element."""
+    shape = k.results[0].shape
+    packs, loads = [], []
+    for index, kind in enumerate(k.operands):
+        walk, to = _walk(kind, shape), f"const {element(kind)} a{index} = "
+        first = f"i * {vector}"
+        if vector > 1 and walk.repeats(vector):
+            packs.append(f"{to}x{index}[{walk.offset(f'({first})')}];")
+        elif vector > 1 and walk.packs(vector):
+            at = walk.offset(f"({first})")
+            packs.append(f"const auto p{index} = take<{vector}>(x{index} + {at});")
+            loads.append(f"{to}p{index}.at[j];")
+        else:
+            loads.append(f"{to}x{index}[{walk.offset('e')}];")
+    return packs, loads
 
 
 def write_elementwise(k: KernelBuilder, node: Node[Attrs]) -> None:
@@ -105,38 +117,68 @@ def fused_elementwise_cuda(k: KernelBuilder, node: Node[FusedElementwiseAttrs]) 
     _pointwise(k, node.attrs.program)
 
 
+_CAST = """
+const auto from = take<$VECTOR>(x + i * $VECTOR);
+Pack<$S, $VECTOR> out;
+#pragma unroll
+for (int j = 0; j < $VECTOR; ++j) out.at[j] = ($T)from.at[j];
+put<$VECTOR>(y + i * $VECTOR, out);
+"""
+
+
 @kernels.rule(cast)
 def cast_cuda(k: KernelBuilder, node: Node[CastAttrs]) -> None:
     """Convert as C++ does: floats to integers toward zero, to truth values by not being zero."""
+    x, y = k.operand(0), k.result()
+    vector = vector_of(x, y)
+    while k.results[0].size % vector:
+        vector //= 2
     each(
         k,
         "",
-        k.results[0].size,
-        "y[i] = ($T)x[i];",
-        reads=[("x", k.operand(0))],
-        writes=[("y", k.result())],
+        k.results[0].size // vector,
+        _CAST,
+        reads=[("x", x)],
+        writes=[("y", y)],
         T=element(k.results[0]),
+        S=y.kind,
+        VECTOR=vector,
     )
 
 
-def epilogue(
-    program: ScalarProgram | None,
-    result: TensorType,
-    extras: Sequence[TensorType],
-    value: str,
-    number: str,
-) -> tuple[str, str]:
-    """Write what is done to `value`, element `number` of a result, on its way to memory.
+@dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What is done to the elements of a result on their way to memory."""
 
-    The other operands are arrays `e0`, `e1`, ... of the types `extras`. Gives statements and the
-    expression of what is stored.
-    """
+    work: str
+    """Statements for `value`, element `i` of the result and number `j` of a thread's."""
+    found: str
+    """Expression of what is stored."""
+    packs: tuple[str, ...] = ()
+    """Arrays that lie as the result does; the statements know packs of them: `e0_pack.at[j]`."""
+
+    def fetch(self, vector: int, first: str) -> str:
+        """Write the fetch of the packs for `vector` elements from `first` on."""
+        return "\n".join(
+            f"const auto {name}_pack = take<{vector}>({name} + {first});" for name in self.packs
+        )
+
+
+def epilogue(
+    program: ScalarProgram | None, result: TensorType, extras: Sequence[TensorType]
+) -> Epilogue:
+    """Write a chain whose first input is `value`; the others are arrays `e0`, `e1`, ..."""
     if program is None:
-        return "", value
-    inputs = [value]
-    inputs += [load(f"e{i}", kind, result.shape, number) for i, kind in enumerate(extras)]
+        return Epilogue("", "value")
+    inputs, packs = ["value"], []
+    for index, kind in enumerate(extras):
+        if _walk(kind, result.shape).is_contiguous and kind.size > 1:
+            packs.append(f"e{index}")
+            inputs.append(f"e{index}_pack.at[j]")
+        else:
+            inputs.append(load(f"e{index}", kind, result.shape, "i"))
     names = [f"q{i}" for i in range(len(inputs))]
-    kind = element(result)
-    lets = "\n".join(f"const {kind} {n} = {x};" for n, x in zip(names, inputs, strict=True))
+    of = element(result)
+    lets = "\n".join(f"const {of} {n} = {x};" for n, x in zip(names, inputs, strict=True))
     work, found = write_program(program, result.dtype, names, prefix="u")
-    return f"{lets}\n{work}" if work else lets, found
+    return Epilogue(f"{lets}\n{work}" if work else lets, found, tuple(packs))

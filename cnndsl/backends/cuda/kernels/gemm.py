@@ -1,7 +1,7 @@
 """Products: c(m, n) is the sum over k of a(m, k) b(k, n), whatever array the factors come from.
 
 Matrix products, dense layers, convolutions and both their gradients are all this, with other text
-for fetching a factor and for storing a sum. Two templates share that text: multiply-adds of the
+for where a factor lies and where a sum goes. Two templates share that text: multiply-adds of the
 element type (`gemm_plain`), and tensor cores for rounded factors (`gemm_tensor`). Sums that are
 long and few are cut along k; the parts are added in order by a second launch.
 """
@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, ceil_div, element
 from cnndsl.backends.cuda.kernels.gemm_plain import PLAIN_DEPTH, plain
 from cnndsl.backends.cuda.kernels.gemm_tensor import TENSOR_DEPTH, tensor
-from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Tile, choose_tile
+from cnndsl.backends.cuda.kernels.gemm_tile import (
+    Fetch,
+    Store,
+    Tile,
+    choose_tile,
+    store_many,
+    typed,
+)
 from cnndsl.backends.cuda.kernels.maps import each
 from cnndsl.backends.cuda.kernels.rows import MULTIPROCESSORS
 from cnndsl.backends.cuda.text import index_type
@@ -37,12 +44,16 @@ class Product:
     """The first factor, by `f` (its row) and `k`."""
     b: Fetch
     """The second factor, by `f` (its column) and `k`."""
-    store: str
-    """Statements that store `value` for row `m` and column `n`."""
+    store: Store
+    """Where the sums go."""
     factors: Sequence[tuple[str, Pointer]]
     """Arrays that the factors are fetched from."""
     others: Sequence[tuple[str, Pointer]] = field(default=())
     """Arrays that `store` reads."""
+
+    def kind_of(self, factor: Fetch) -> str:
+        """Give the element type in memory of a factor."""
+        return dict(self.factors)[factor.array].kind
 
 
 def write_product(k: KernelBuilder, product: Product) -> None:
@@ -75,15 +86,14 @@ def write_product(k: KernelBuilder, product: Product) -> None:
     write = tensor if tensors else plain
     if slices == 1:
         reads = [*product.factors, *product.others]
-        write(k, "", tile, product, grid, product.store, reads, ("y", k.result()), values)
+        write(k, "", tile, product, grid, product.store, reads, k.result(), values)
         return
     k.algorithm += f" in {slices} slices"
     part = k.scratch(slices * result.size, element(result))
-    keep = "part[((slice * $GROUPS + g) * $M + m) * $N + n] = value;"
-    for name in ("GROUPS", "M", "N"):
-        keep = keep.replace(f"${name}", str(values[name]))
-    write(k, "slices", tile, product, grid, keep, product.factors, ("part", part), values)
-    _join(k, product, slices, part)
+    first = f"(slice * {product.groups} + g) * {product.m} + m"
+    keep = Store(f"const $I i = ({first}) * {product.n} + n;", run=product.n)
+    write(k, "slices", tile, product, grid, keep, product.factors, part, values)
+    _join(k, product, slices, part, str(values["I"]))
 
 
 def _slices(product: Product, tile: Tile, depth: int) -> int:
@@ -94,25 +104,36 @@ def _slices(product: Product, tile: Tile, depth: int) -> int:
 
 
 _JOIN = """
-const $I g = i / $PLANE, m = i / $N % $M, n = i % $N;
-$T value = 0;
-for (int s = 0; s < $SLICES; ++s) value += part[($I)s * $SIZE + i];
-$store
+const $I e = i * $VECTOR, g = e / $PLANE, m = e / $N % $M, n0 = e % $N;
+$T sums[$VECTOR] = {};
+for (int s = 0; s < $SLICES; ++s) {
+    const Pack<$T, $VECTOR> more = take<$VECTOR>(part + ($I)s * $SIZE + e);
+    #pragma unroll
+    for (int j = 0; j < $VECTOR; ++j) sums[j] += more.at[j];
+}
+{
+    $store
+}
 """
 
 
-def _join(k: KernelBuilder, product: Product, slices: int, part: Pointer) -> None:
+def _join(k: KernelBuilder, product: Product, slices: int, part: Pointer, index: str) -> None:
     """Add the parts of each sum and store it."""
-    plane = product.m * product.n
+    plane, y = product.m * product.n, k.result()
+    vector = 4 if product.n % 4 == 0 and product.store.run % 4 == 0 else 1
+    kind = element(k.results[0])
+    store = store_many(product.store, vector, "sums[j]")
     each(
         k,
         "join",
-        plane * product.groups,
-        _JOIN.replace("$store", product.store),
+        plane * product.groups // vector,
+        _JOIN,
         reads=[("part", part), *product.others],
-        writes=[("y", k.result())],
+        writes=[("y", y)],
         largest=slices * plane * product.groups,
-        T=element(k.results[0]),
+        store=typed(store, {"T": kind, "S": y.kind, "I": index}),
+        VECTOR=vector,
+        T=kind,
         PLANE=plane,
         M=product.m,
         N=product.n,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cnndsl.backends.cuda.kernel import SIZES, KernelBuilder, Pointer
-from cnndsl.backends.cuda.kernels.gemm_tile import Part, Tile, fetch_one, typed
+from cnndsl.backends.cuda.kernels.gemm_tile import Part, Store, Tile, fetch_one, store_many, typed
 
 if TYPE_CHECKING:
     from cnndsl.backends.cuda.kernels.gemm import Product
@@ -26,7 +26,7 @@ $T* a_tile = reinterpret_cast<$T*>(shared_memory);
 $T* b_tile = a_tile + $DEPTH * $A_ROW;
 const int tid = threadIdx.x, tx = tid % $THREADS_X, ty = tid / $THREADS_X;
 $I block = blockIdx.x;
-const $I n0 = block % $TILES_N * $BN;
+const $I tile_n = block % $TILES_N * $BN;
 block /= $TILES_N;
 const $I m0 = block % $TILES_M * $BM;
 block /= $TILES_M;
@@ -66,16 +66,20 @@ for (; at < stop; ) {
     __syncthreads();
 }
 #pragma unroll
-for (int i = 0; i < $ROWS; ++i)
+for (int i = 0; i < $ROWS; ++i) {
+    const $I m = m0 + i / 4 * $HALF_M + ty * 4 + i % 4;
     #pragma unroll
-    for (int j = 0; j < $COLUMNS; ++j) {
-        const $I m = m0 + i / 4 * $HALF_M + ty * 4 + i % 4;
-        const $I n = n0 + j / 4 * $HALF_N + tx * 4 + j % 4;
-        if (m < $M && n < $N) {
-            $T value = sums[i][j];
-            $store
+    for (int part = 0; part < $COLUMNS / $VECTOR; ++part) {
+        const int column = part * $VECTOR;
+        const $I n0 = tile_n + column / 4 * $HALF_N + tx * 4 + column % 4;
+        if (m < $M && n0 < $N) {
+            const $T* found = &sums[i][column];
+            {
+                $store
+            }
         }
     }
+}
 """
 
 
@@ -92,32 +96,35 @@ def plain(
     tile: Tile,
     product: Product,
     grid: int,
-    store: str,
+    store: Store,
     reads: Sequence[tuple[str, Pointer]],
-    write: tuple[str, Pointer],
+    write: Pointer,
     values: Mapping[str, object],
 ) -> None:
-    """Add the launch that computes a product; `store` puts `value` where it belongs."""
-    kind, index = str(values["T"]), str(values["I"])
+    """Add the launch that computes a product; `store` says where the sums go."""
+    kind = str(values["T"])
+    known = {**values, "S": write.kind}
     a = Part("a", product.a, tile.m, PLAIN_DEPTH, tile.parts)
     b = Part("b", product.b, tile.n, PLAIN_DEPTH, tile.parts)
     a_row, b_row = tile.m + PAD, tile.n + PAD
     fetch_a, keep_a = _texts(a, "m0", product.m, a_row)
-    fetch_b, keep_b = _texts(b, "n0", product.n, b_row)
+    fetch_b, keep_b = _texts(b, "tile_n", product.n, b_row)
+    vector = 1 if store.run % 4 else 4
     k.launch(
         label,
         _PLAIN,
         grid=grid,
         block=tile.parts,
         shared_bytes=PLAIN_DEPTH * (a_row + b_row) * SIZES[kind],
-        registers=tile.registers(store),
+        registers=tile.registers(store, product.a, product.b),
         reads=reads,
-        writes=[write],
-        fetch_a=typed(fetch_a, kind, index),
-        fetch_b=typed(fetch_b, kind, index),
+        writes=[("y", write)],
+        fetch_a=typed(fetch_a, known),
+        fetch_b=typed(fetch_b, known),
         keep_a=keep_a,
         keep_b=keep_b,
-        store=typed(store, kind, index),
+        store=typed(store_many(store, vector, "found[j]"), known),
+        VECTOR=vector,
         A_EACH=a.each,
         B_EACH=b.each,
         A_ROW=a_row,

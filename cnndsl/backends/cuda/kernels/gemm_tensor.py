@@ -1,8 +1,10 @@
-"""Products by tensor cores: factors rounded to tf32 or bf16, sums in f32 (`mma.sync`).
+"""Products by tensor cores: factors of tf32 or bf16, sums in f32 (`mma.sync`).
 
-As `gemm_plain`, but that a row of shared memory holds 16 words of one `f`: 16 factors in tf32, 32
-in bf16 by pairs. A row is 20 words long, so that the eight rows and four words that a warp reads at
-once lie in 32 banks. A warp computes a part of the tile by fragments of 16 x 8.
+A block walks along k in steps. While a step is multiplied, those after it are on their way to other
+stages of shared memory: asynchronously where 16 bytes of a factor lie side by side in the form that
+is multiplied, through registers otherwise (`gemm_stage`). A warp computes a part of the tile by
+fragments of 16 x 8 and hands its sums, 16 rows at a time, through shared memory to the lanes that
+store them, so that those write 16 bytes each.
 """
 
 from __future__ import annotations
@@ -10,90 +12,98 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer
-from cnndsl.backends.cuda.kernels.gemm_tile import Part, Tile, fetch_one, typed
+from cnndsl.backends.cuda.kernel import MOST_SHARED_BYTES, SIZES, WIDE, KernelBuilder, Pointer
+from cnndsl.backends.cuda.kernels.gemm_stage import Stage
+from cnndsl.backends.cuda.kernels.gemm_tile import Store, Tile, store_many, typed
 
 if TYPE_CHECKING:
     from cnndsl.backends.cuda.kernels.gemm import Product
 
 TENSOR_DEPTH = {"tf32": 16, "bf16": 32, "fp32": 16}
 """Steps along k, by precision."""
-WORDS, ROW = 16, 20
-"""Words of a row that are used, and between rows."""
+MOST_STAGES = 4
+ROOM_PAD = 4
+"""Words between rows of sums in shared memory."""
 
 _TENSOR = """
-unsigned* a_tile = reinterpret_cast<unsigned*>(shared_memory);
-unsigned* b_tile = a_tile + $BM * $ROW;
-const int tid = threadIdx.x, warp = tid / 32, group = tid % 32 / 4, pair = tid % 4;
+const int tid = threadIdx.x, warp = tid / 32, lane = tid % 32, group = lane / 4, pair = lane % 4;
 const int warp_m = warp / $WARPS_N * $WARP_M, warp_n = warp % $WARPS_N * $WARP_N;
 $I block = blockIdx.x;
-const $I n0 = block % $TILES_N * $BN;
+const $I tile_n = block % $TILES_N * $BN;
 block /= $TILES_N;
 const $I m0 = block % $TILES_M * $BM;
 block /= $TILES_M;
 const $I g = block % $GROUPS, slice = block / $GROUPS;
 const $I begin = slice * $LENGTH, stop = begin + $LENGTH < $K ? begin + $LENGTH : $K;
 float sums[$WARP_M / 16][$WARP_N / 8][4] = {};
-unsigned a_kept[$A_EACH], b_kept[$B_EACH];
+$kept
 $I at = begin;
-$fetch_a
-$fetch_b
-for (; at < stop; ) {
-    $keep_a
-    $keep_b
-    __syncthreads();
+for (int s = 0; s < $STAGES - 1; ++s) {
+    unsigned char* a_next = shared_memory + s * $STAGE;
+    unsigned char* b_next = a_next + $A_BYTES;
+    if (at < stop) {
+        $fetch_a
+        $fetch_b
+        $keep_a
+        $keep_b
+    }
+    copy_commit();
     at += $DEPTH;
+}
+int reading = 0, writing = $STAGES - 1;
+for ($I now = begin; now < stop; now += $DEPTH) {
+    copy_wait<$STAGES - 2>();
+    __syncthreads();
+    unsigned char* a_next = shared_memory + writing * $STAGE;
+    unsigned char* b_next = a_next + $A_BYTES;
     if (at < stop) {
         $fetch_a
         $fetch_b
     }
+    copy_commit();
+    const unsigned char* a_tile = shared_memory + reading * $STAGE;
+    const unsigned char* b_tile = a_tile + $A_BYTES;
     #pragma unroll
-    for (int word = pair; word < 16; word += 8) {
+    for (int step = 0; step < 2; ++step) {
         unsigned a[$WARP_M / 16][4], b[$WARP_N / 8][2];
-        #pragma unroll
-        for (int i = 0; i < $WARP_M / 16; ++i)
-            #pragma unroll
-            for (int r = 0; r < 4; ++r)
-                a[i][r] = a_tile[(warp_m + i * 16 + r % 2 * 8 + group) * $ROW + word + r / 2 * 4];
-        #pragma unroll
-        for (int j = 0; j < $WARP_N / 8; ++j)
-            #pragma unroll
-            for (int r = 0; r < 2; ++r)
-                b[j][r] = b_tile[(warp_n + j * 8 + group) * $ROW + word + r * 4];
+        $load_a
+        $load_b
         #pragma unroll
         for (int i = 0; i < $WARP_M / 16; ++i)
             #pragma unroll
             for (int j = 0; j < $WARP_N / 8; ++j) $MULTIPLY(sums[i][j], a[i], b[j]);
     }
-    __syncthreads();
+    if (at < stop) {
+        $keep_a
+        $keep_b
+    }
+    at += $DEPTH;
+    reading = reading + 1 == $STAGES ? 0 : reading + 1;
+    writing = writing + 1 == $STAGES ? 0 : writing + 1;
 }
+__syncthreads();
+float* room = reinterpret_cast<float*>(shared_memory) + warp * 16 * $ROOM;
 #pragma unroll
-for (int i = 0; i < $WARP_M / 16; ++i)
+for (int i = 0; i < $WARP_M / 16; ++i) {
     #pragma unroll
     for (int j = 0; j < $WARP_N / 8; ++j)
         #pragma unroll
-        for (int r = 0; r < 4; ++r) {
-            const $I m = m0 + warp_m + i * 16 + r / 2 * 8 + group;
-            const $I n = n0 + warp_n + j * 8 + pair * 2 + r % 2;
-            if (m < $M && n < $N) {
-                $T value = sums[i][j][r];
+        for (int r = 0; r < 4; ++r)
+            room[(r / 2 * 8 + group) * $ROOM + j * 8 + pair * 2 + r % 2] = sums[i][j][r];
+    __syncwarp();
+    for (int e = lane; e < 16 * $WARP_N / $VECTOR; e += 32) {
+        const int down = e / ($WARP_N / $VECTOR), right = e % ($WARP_N / $VECTOR) * $VECTOR;
+        const $I m = m0 + warp_m + i * 16 + down, n0 = tile_n + warp_n + right;
+        if (m < $M && n0 < $N) {
+            const float* found = room + down * $ROOM + right;
+            {
                 $store
             }
         }
+    }
+    __syncwarp();
+}
 """
-
-
-def _texts(part: Part, start: str, bound: int, precision: str) -> tuple[str, str]:
-    """Write the fetch of a part to registers as words, and the way from there to shared memory."""
-    to = f"{part.name}_kept[e]"
-    if precision == "bf16":
-        low = fetch_one(part, start=start, bound=bound, k="at + 2 * kk", to="low")
-        high = fetch_one(part, start=start, bound=bound, k="at + 2 * kk + 1", to="high")
-        body = f"float low, high;\n{low}\n{high}\n{to} = two_bf16(low, high);"
-    else:
-        one = fetch_one(part, start=start, bound=bound, k="at + kk", to="factor")
-        body = f"float factor;\n{one}\n{to} = as_tf32(factor);"
-    return part.loop(body), part.loop(f"{part.name}_tile[ff * {ROW} + kk] = {to};")
 
 
 def tensor(
@@ -102,41 +112,52 @@ def tensor(
     tile: Tile,
     product: Product,
     grid: int,
-    store: str,
+    store: Store,
     reads: Sequence[tuple[str, Pointer]],
-    write: tuple[str, Pointer],
+    write: Pointer,
     values: Mapping[str, object],
 ) -> None:
-    """Add the launch that computes a product; `store` puts `value` where it belongs."""
-    kind, index, precision = str(values["T"]), str(values["I"]), k.policy.precision
-    block = 32 * tile.parts
-    a = Part("a", product.a, tile.m, WORDS, block)
-    b = Part("b", product.b, tile.n, WORDS, block)
-    fetch_a, keep_a = _texts(a, "m0", product.m, precision)
-    fetch_b, keep_b = _texts(b, "n0", product.n, precision)
+    """Add the launch that computes a product; `store` says where the sums go."""
+    precision, block = k.policy.precision, 32 * tile.parts
+    known = {**values, "S": write.kind}
+    a = Stage("a", product.a, product.kind_of(product.a), tile.m, block, precision, tile.rows)
+    b = Stage("b", product.b, product.kind_of(product.b), tile.n, block, precision, tile.columns)
+    fetch_a, keep_a = a.texts("m0", product.m)
+    fetch_b, keep_b = b.texts("tile_n", product.n)
+    stage = a.nbytes + b.nbytes
+    stages = max(2, min(MOST_STAGES, MOST_SHARED_BYTES // stage))
+    room = tile.columns + ROOM_PAD
+    vector = WIDE // SIZES[write.kind]
+    while store.run % vector:
+        vector //= 2
     k.launch(
         label,
         _TENSOR,
         grid=grid,
         block=block,
-        shared_bytes=4 * ROW * (tile.m + tile.n),
+        shared_bytes=max(stages * stage, tile.parts * 16 * room * 4),
         registers=tile.registers(store),
         reads=reads,
-        writes=[write],
-        fetch_a=typed(fetch_a, kind, index),
-        fetch_b=typed(fetch_b, kind, index),
+        writes=[("y", write)],
+        kept="\n".join(line for line in (a.kept, b.kept) if line),
+        fetch_a=typed(fetch_a, known),
+        fetch_b=typed(fetch_b, known),
         keep_a=keep_a,
         keep_b=keep_b,
-        store=typed(store, kind, index),
-        A_EACH=a.each,
-        B_EACH=b.each,
+        load_a=a.load,
+        load_b=b.load,
+        store=typed(store_many(store, vector, "found[j]"), known),
+        STAGES=stages,
+        STAGE=stage,
+        A_BYTES=a.nbytes,
+        ROOM=room,
+        VECTOR=vector,
         BM=tile.m,
         BN=tile.n,
         DEPTH=TENSOR_DEPTH[precision],
-        ROW=ROW,
         WARP_M=tile.rows,
         WARP_N=tile.columns,
         WARPS_N=tile.n // tile.columns,
         MULTIPLY=f"mma_{precision}",
-        **values,
+        **{name: value for name, value in values.items() if name != "T"},
     )

@@ -5,20 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnndsl.backends.cuda.kernel import ceil_div
+from cnndsl.backends.cuda.kernels.elementwise import Epilogue
 
 MULTIPROCESSORS = 132
+PLAIN_ENDING = Epilogue("", "value")
+"""The sum as it is."""
 LONG = 12
 """Statements from which on a store is long, as one with a sigmoid in its epilogue is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Text that fetches one element of a factor."""
+    """Where the elements of a factor lie."""
 
+    array: str
+    """Name of the array."""
     text: str
-    """Statements that set `value`, which is 0 before, from `f`, `k` and `g`, all within bounds."""
+    """Statements that set `offset` from `f`, `k` and `g`, all within bounds; -1 before: zero."""
     along_k: bool
     """Whether neighbours along `k` are neighbours in memory; else those along `f` are."""
+    run: int
+    """So many elements, from a multiple of it on, are neighbours, and begin at a multiple of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where a sum goes, and what is done to it on the way.
+
+    Neighbouring columns are neighbours in memory.
+    """
+
+    place: str
+    """Statements that set `i`, where the element of row `m` and column `n` lies."""
+    ending: Epilogue = PLAIN_ENDING
+    """What is done to the element at `i`, whose sum is `value`; it knows `m` and `n` too."""
+    run: int = 1
+    """So many columns, from a multiple of it on, begin at a multiple of it."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes many registers."""
+        return self.ending.work.count("\n") >= LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +68,14 @@ class Tile:
         """How many threads or warps share a tile."""
         return self.m // self.rows * (self.n // self.columns)
 
-    def registers(self, store: str) -> int:
-        """How many a thread may have: for sums, for what is fetched, and for a long `store`."""
-        large = self.m * self.n > 64 * 128
-        return 255 if large or store.count("\n") >= LONG else 128
+    def registers(self, store: Store, *fetches: Fetch) -> int:
+        """How many a thread may have: for sums, for what is fetched, and for a long `store`.
+
+        Of `fetches`, which a thread makes element by element, windows keep a place for each.
+        """
+        if self.m * self.n > 64 * 128 or store.is_long:
+            return 255
+        return 168 if any("\n" in fetch.text for fetch in fetches) else 128
 
     def count(self, m: int, n: int) -> int:
         """Tell how many cover a result."""
@@ -66,6 +97,7 @@ TENSOR_TILES = (
     Tile(64, 128, 32, 32, 0.8),
     Tile(128, 64, 32, 32, 0.8),
     Tile(64, 64, 32, 16, 0.6),
+    Tile(128, 32, 32, 16, 0.5),
     Tile(32, 128, 32, 16, 0.5),
     Tile(32, 32, 16, 16, 0.4),
 )
@@ -89,54 +121,89 @@ def choose_tile(m: int, n: int, groups: int, *, tensors: bool, wide: bool) -> Ti
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One factor's part of a tile, and who fetches which element of it."""
+    """One factor's part of a tile, and who fetches which units of it."""
 
     name: str
     """"a" or "b"."""
     fetch: Fetch
-    """How an element is fetched."""
+    """Where an element lies."""
     size: int
-    """Length along `f`."""
+    """Length along `f`, in units of what a thread fetches at once."""
     depth: int
-    """Length along `k`, in units of what a thread fetches at once."""
+    """Length along `k`, in units."""
     threads: int
     """Of the block."""
 
     @property
     def each(self) -> int:
         """How many units a thread fetches."""
-        return self.size * self.depth // self.threads
-
-    @property
-    def place(self) -> str:
-        """Statement that gives the place `ff`, `kk` of a thread's unit `e` in the part."""
-        if self.fetch.along_k:
-            step = self.threads // self.depth
-            return f"const int ff = tid / {self.depth} + e * {step}, kk = tid % {self.depth};"
-        step = self.threads // self.size
-        return f"const int ff = tid % {self.size}, kk = tid / {self.size} + e * {step};"
+        return ceil_div(self.size * self.depth, self.threads)
 
     def loop(self, body: str) -> str:
-        """Write a loop over a thread's units."""
-        inside = "\n".join(f"    {line}" for line in f"{self.place}\n{body}".split("\n"))
+        """Write a loop over a thread's units, each at `ff`, `kk` of the part."""
+        unit, count = f"tid + e * {self.threads}", self.size * self.depth
+        if self.fetch.along_k:
+            place = f"const int ff = ({unit}) / {self.depth}, kk = ({unit}) % {self.depth};"
+        else:
+            place = f"const int ff = ({unit}) % {self.size}, kk = ({unit}) / {self.size};"
+        lines = [place, *body.split("\n")]
+        if count % self.threads:
+            lines = [f"if ({unit} < {count}) {{", *(f"    {line}" for line in lines), "}"]
+        inside = "\n".join(f"    {line}" for line in lines)
         return f"#pragma unroll\nfor (int e = 0; e < {self.each}; ++e) {{\n{inside}\n}}"
 
 
-def fetch_one(part: Part, *, start: str, bound: int, k: str, to: str) -> str:
-    """Write the fetch of the element at `ff` and `k` of a part that begins at `start`."""
-    body = "\n".join(f"        {line}" for line in part.fetch.text.strip().split("\n"))
+def locate(part: Part, *, start: str, bound: int, k: str, f: str = "ff") -> str:
+    """Write `offset` = where the element at `f`, `k` of a part that begins at `start` lies."""
+    body = "\n".join(f"    {line}" for line in part.fetch.text.strip().split("\n"))
     return (
-        f"{{\n"
-        f"    const $I f = {start} + ff, k = {k};\n"
-        f"    $T value = 0;\n"
-        f"    if (f < {bound} && k < stop) {{\n"
+        f"const $I f = {start} + {f}, k = {k};\n"
+        f"$I offset = -1;\n"
+        f"if (f < {bound} && k < stop) {{\n"
         f"{body}\n"
-        f"    }}\n"
-        f"    {to} = value;\n"
         f"}}"
     )
 
 
-def typed(text: str, kind: str, index: str) -> str:
-    """Put the element type `$T` and the type `$I` of indices into a text."""
-    return text.replace("$T", kind).replace("$I", index)
+def fetch_one(part: Part, *, start: str, bound: int, k: str, to: str) -> str:
+    """Write the fetch of the element at `ff` and `k` of a part that begins at `start`."""
+    found = locate(part, start=start, bound=bound, k=k)
+    inside = "\n".join(f"    {line}" for line in found.split("\n"))
+    return f"{{\n{inside}\n    {to} = offset < 0 ? $T(0) : $T({part.fetch.array}[offset]);\n}}"
+
+
+def store_many(store: Store, vector: int, value: str) -> str:
+    """Write the store of `vector` sums, of row `m` and from column `n0` on; `value` is of `j`."""
+    end = store.ending
+    work = [end.work] if end.work else []
+    fetch = end.fetch(vector, "i" if vector == 1 else "first")
+    fetched = [fetch] if fetch else []
+    if vector == 1:
+        start = ["const $I n = n0;", "const int j = 0;", store.place, *fetched]
+        return "\n".join([*start, f"$T value = {value};", *work, f"y[i] = {end.found};"])
+    each = ["const $I i = first + j, n = n0 + j;", f"$T value = {value};", *work]
+    lines = [
+        "$I first;",
+        "{",
+        _indented(f"const $I n = n0;\n{store.place}\nfirst = i;"),
+        "}",
+        *fetched,
+        f"Pack<$S, {vector}> out;",
+        "#pragma unroll",
+        f"for (int j = 0; j < {vector}; ++j) {{",
+        _indented("\n".join([*each, f"out.at[j] = {end.found};"])),
+        "}",
+        f"put<{vector}>(y + first, out);",
+    ]
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.split("\n"))
+
+
+def typed(text: str, values: dict[str, object]) -> str:
+    """Put the element type `$T`, that in memory `$S` and the type `$I` of indices into a text."""
+    for name in ("T", "S", "I"):
+        text = text.replace(f"${name}", str(values[name]))
+    return text

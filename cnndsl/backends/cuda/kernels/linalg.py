@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from cnndsl.backends.cuda.kernel import KernelBuilder
 from cnndsl.backends.cuda.kernels.elementwise import epilogue
 from cnndsl.backends.cuda.kernels.gemm import Product, write_product
-from cnndsl.backends.cuda.kernels.gemm_tile import Fetch
+from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Store
+from cnndsl.backends.cuda.layout import strides_of
 from cnndsl.backends.cuda.table import kernels
+from cnndsl.backends.cuda.text import Walk
 from cnndsl.ir.graph import Node
+from cnndsl.ir.types import TensorType
 from cnndsl.ops.linalg import DenseAttrs, MatmulAttrs, dense, matmul
-
-
-def _fetch(name: str, rows: int, columns: int, *, turned: bool) -> Fetch:
-    """Fetch from matrices `rows` x `columns` whose rows, or columns if `turned`, are walked by k.
-
-    `rows` and `columns` are those of the array as it lies.
-    """
-    base = f"g * {rows * columns} + "
-    if turned:
-        return Fetch(f"value = {name}[{base}k * {columns} + f];", along_k=False)
-    return Fetch(f"value = {name}[{base}f * {columns} + k];", along_k=True)
 
 
 @kernels.rule(matmul)
@@ -28,20 +23,39 @@ def matmul_cuda(k: KernelBuilder, node: Node[MatmulAttrs]) -> None:
     a, b, y = (*k.operands, *k.results)
     m, n = y.shape[-2:]
     depth = a.shape[-2] if node.attrs.transpose_a else a.shape[-1]
-    groups = max(1, y.size) // max(1, m * n)
     write_product(
         k,
         Product(
             m=m,
             n=n,
             depth=depth,
-            groups=groups,
-            a=_fetch("a", a.shape[-2], a.shape[-1], turned=node.attrs.transpose_a),
-            b=_fetch("b", b.shape[-2], b.shape[-1], turned=not node.attrs.transpose_b),
-            store=f"y[(g * {m} + m) * {n} + n] = value;",
+            groups=max(1, y.size) // max(1, m * n),
+            a=_fetch("a", a, turned=node.attrs.transpose_a),
+            b=_fetch("b", b, turned=not node.attrs.transpose_b),
+            store=Store(f"const $I i = {_place(y, 'm', 'n')};", run=_run(y)),
             factors=[("a", k.operand(0)), ("b", k.operand(1))],
         ),
     )
+
+
+def _place(kind: TensorType, row: str, column: str) -> str:
+    """Write where element `row`, `column` of matrix `g` of a batch lies."""
+    *_, down, across = strides = strides_of(kind.shape)
+    batch = Walk(kind.shape[:-2], strides[:-2]).offset("g")
+    parts = [] if batch == "0" else [batch]
+    return " + ".join([*parts, f"{row} * {down}", f"{column} * {across}"])
+
+
+def _fetch(name: str, kind: TensorType, *, turned: bool) -> Fetch:
+    """Fetch from matrices whose rows, or columns if `turned`, are walked by k."""
+    text = _place(kind, "k", "f") if turned else _place(kind, "f", "k")
+    return Fetch(name, f"offset = {text};", along_k=not turned, run=_run(kind))
+
+
+def _run(kind: TensorType) -> int:
+    """Give a number of elements that lie side by side, at a multiple of it, in each row."""
+    *others, last = strides_of(kind.shape)
+    return math.gcd(kind.shape[-1], *others) if last == 1 else 1
 
 
 @kernels.rule(dense)
@@ -51,10 +65,10 @@ def dense_cuda(k: KernelBuilder, node: Node[DenseAttrs]) -> None:
     count, outputs = y.shape
     biased = node.attrs.has_bias
     extras = k.operands[2 + biased :]
-    work, found = epilogue(node.attrs.epilogue, y, extras, "value", "i")
-    lines = [f"const $I i = m * {outputs} + n;"]
+    end = epilogue(node.attrs.epilogue, y, extras)
     if biased:
-        lines.append("value += bias[n];")
+        line = "value += bias[n];"
+        end = replace(end, work=f"{line}\n{end.work}" if end.work else line)
     others = [("bias", k.operand(2))] if biased else []
     others += [(f"e{i}", k.operand(2 + biased + i)) for i in range(len(extras))]
     write_product(
@@ -64,9 +78,13 @@ def dense_cuda(k: KernelBuilder, node: Node[DenseAttrs]) -> None:
             n=outputs,
             depth=x.shape[1],
             groups=1,
-            a=_fetch("x", *x.shape, turned=False),
-            b=_fetch("weight", *weight.shape, turned=False),
-            store="\n".join([*lines, *([work] if work else []), f"y[i] = {found};"]),
+            a=_fetch("x", x, turned=False),
+            b=_fetch("weight", weight, turned=False),
+            store=Store(
+                place=f"const $I i = m * {outputs} + n;",
+                ending=end,
+                run=outputs,
+            ),
             factors=[("x", k.operand(0)), ("weight", k.operand(1))],
             others=others,
         ),

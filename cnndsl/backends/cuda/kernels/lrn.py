@@ -13,11 +13,11 @@ from cnndsl.ir.types import TensorType
 from cnndsl.ops.lrn import LrnAttrs, lrn, lrn_grad
 
 _AROUND = """
-const $I c = i / $PIXELS % $CHANNELS;
+const $I c = i % $CHANNELS;
 const $I low = c < $HALF ? c : $HALF, high = $CHANNELS - 1 - c < $HALF ? $CHANNELS - 1 - c : $HALF;
 $T sum = 0;
 for ($I d = -low; d <= high; ++d) {
-    const $T v = $source[i + d * $PIXELS];
+    const $T v = $source[i + d];
     sum += $term;
 }
 """
@@ -27,7 +27,6 @@ _DIVISOR = "const $T s = sum * $ALPHA + $SHIFT;\n"
 def _numbers(attrs: LrnAttrs, x: TensorType) -> dict[str, Any]:
     return {
         "T": element(x),
-        "PIXELS": x.shape[2] * x.shape[3],
         "CHANNELS": x.shape[1],
         "HALF": attrs.size // 2,
     }

@@ -1,258 +1,223 @@
 """Batch normalisation: statistics by slices of a channel, joined, then one pass to apply them.
 
-A channel's mean and squared distances are taken slice by slice, in two passes over each slice, and
-joined by the formula of Chan, Golub and LeVeque (1979), which cancels nothing.
+Each thread sums the distances of its elements from the first of them, which loses nothing where a
+mean is large; threads, and then slices, are joined by their means and by the squares of how far
+these lie apart, which cancels nothing (Chan, Golub and LeVeque 1979). So x is read once for its
+statistics and once to be normalised.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, ceil_div, element
+from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element, vector_of
+from cnndsl.backends.cuda.kernels.columns import Columns
+from cnndsl.backends.cuda.kernels.elementwise import epilogue
 from cnndsl.backends.cuda.kernels.maps import each
-from cnndsl.backends.cuda.kernels.rows import (
-    BLOCK,
-    WARP,
-    Rows,
-    launch_rows,
-    rows_over,
-    slices_of,
-)
+from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, rows_over
+from cnndsl.backends.cuda.layout import strides_of
 from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
-from cnndsl.backends.cuda.text import row_major
 from cnndsl.ir.graph import Node
-from cnndsl.ops.norm import BatchNormAttrs, batch_norm, batch_norm_grad, batch_norm_train
+from cnndsl.ir.types import TensorType
+from cnndsl.ops.norm import BatchNormAttrs, batch_norm, batch_norm_train
 
 
 @dataclass(frozen=True, slots=True)
-class _Channels:
-    """The channels of x [N, C, ...], cut into slices."""
+class Channels:
+    """The channels of x [N, C, ...]."""
 
-    k: KernelBuilder
-    number: int
-    """Which operand x is."""
+    x: TensorType
+    """The images."""
+    vector: int
+    """Elements of one access where channels lie side by side."""
 
     @property
     def rows(self) -> Rows:
         """A row a channel."""
-        x = self.k.operands[self.number]
-        return rows_over(x, (0, *range(2, x.rank)))
+        return rows_over(self.x, (0, *range(2, self.x.rank)))
 
     @property
-    def slices(self) -> int:
-        """Slices of a channel."""
-        return slices_of(self.rows.count, self.rows.width)
+    def pack(self) -> int:
+        """How many neighbouring channels a thread has."""
+        rows, pack = self.rows, self.vector
+        while pack > 1 and not (rows.outer.packs(pack) and self.x.rank in (2, 4)):
+            pack //= 2
+        return pack
 
     @property
-    def length(self) -> int:
-        """Elements of a slice, but for the last."""
-        return ceil_div(self.rows.width, self.slices)
+    def columns(self) -> Columns:
+        """What is summed."""
+        rows = self.rows
+        return Columns(rows.count, rows.width, self.pack)
+
+    @property
+    def at(self) -> str:
+        """Where element `j` of channel `column` lies."""
+        return self.rows.at("column", "j")
 
     @property
     def channel(self) -> str:
-        """The channel of element `i` of x."""
-        x = self.k.operands[self.number]
-        inner = row_major(x.shape)[1]
-        return f"i / {inner} % {x.shape[1]}" if inner > 1 else f"i % {x.shape[1]}"
+        """The channel of element `e`."""
+        inner = strides_of(self.x.shape)[1]
+        return f"e / {inner} % {self.x.shape[1]}" if inner > 1 else f"e % {self.x.shape[1]}"
 
-    def sums(
-        self,
-        body: str,
-        reads: list[tuple[str, Pointer]],
-        writes: list[tuple[str, Pointer]],
-        **values: Any,
-    ) -> None:
-        """Launch `body` for each slice: it knows `channel`, and elements `first` to `stop`."""
-        rows = self.rows
-        head = (
-            "const $I channel = row / $SLICES, first = row % $SLICES * $LENGTH;\n"
-            "const $I stop = first + $LENGTH < $WIDTH ? first + $LENGTH : $WIDTH;\n"
-        )
-        launch_rows(
-            self.k,
-            "slices",
-            head + body,
-            count=rows.count * self.slices,
-            lanes=WARP if self.length <= 512 else BLOCK,
-            room=element(self.k.operands[self.number]),
-            reads=reads,
-            writes=writes,
-            T=element(self.k.operands[self.number]),
-            SLICES=self.slices,
-            LENGTH=self.length,
-            WIDTH=rows.width,
-            at=rows.at("channel", "j"),
-            **values,
-        )
 
+_RATES = "rates[i] = scale[i] / sqrt_of(variance[i] + $EPS);"
 
 _APPLY = """
-const $I c = $channel;
-const $T rate = scale[c] / sqrt_of(variance[c] + $EPS);
-y[i] = (x[i] - mean[c]) * rate + shift[c];
+const $I e = i * $VECTOR, c = $channel;
+const auto elements = take<$VECTOR>(x + e);
+const auto means = take<$VECTOR>(mean + c), rate = take<$VECTOR>(rates + c);
+const auto low = take<$VECTOR>(shift + c);
+$packs
+Pack<$S, $VECTOR> out;
+#pragma unroll
+for (int j = 0; j < $VECTOR; ++j) {
+    const $I i = e + j;
+    const $T value = ($T(elements.at[j]) - means.at[j]) * rate.at[j] + low.at[j];
+    $work
+    out.at[j] = $found;
+}
+put<$VECTOR>(y + e, out);
 """
 
 
-def _apply(k: KernelBuilder, channels: _Channels, eps: float, mean: Pointer, var: Pointer) -> None:
-    x = k.operands[0]
+def _apply(k: KernelBuilder, attrs: BatchNormAttrs, mean: Pointer, rates: Pointer) -> None:
+    """Normalise, and do what the epilogue says with it."""
+    x, y = k.operand(0), k.result()
+    first = len(k.operands) - (attrs.epilogue.inputs - 1 if attrs.epilogue else 0)
+    end = epilogue(attrs.epilogue, k.operands[0], k.operands[first:])
+    extras = [(f"e{i}", k.operand(first + i)) for i in range(len(k.operands) - first)]
+    channels = Channels(k.operands[0], vector_of(x, y))
+    vector = channels.pack
     each(
         k,
         "apply",
-        x.size,
+        k.operands[0].size // vector,
         _APPLY,
-        reads=[
-            ("x", k.operand(0)),
-            ("scale", k.operand(1)),
-            ("shift", k.operand(2)),
-            ("mean", mean),
-            ("variance", var),
-        ],
-        writes=[("y", k.result())],
+        reads=[("x", x), ("shift", k.operand(2)), ("mean", mean), ("rates", rates), *extras],
+        writes=[("y", y)],
         channel=channels.channel,
-        T=element(x),
-        EPS=literal(eps, x.dtype),
+        packs=end.fetch(vector, "e"),
+        work=end.work,
+        found=end.found,
+        VECTOR=vector,
+        T=element(k.operands[0]),
+        S=y.kind,
     )
 
 
 @kernels.rule(batch_norm)
 def batch_norm_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
     """Centre, scale, shift."""
-    _apply(k, _Channels(k, 0), node.attrs.eps, k.operand(3), k.operand(4))
+    x = k.operands[0]
+    rates = k.scratch(x.shape[1], element(x))
+    each(
+        k,
+        "rates",
+        x.shape[1],
+        _RATES,
+        reads=[("scale", k.operand(1)), ("variance", k.operand(4))],
+        writes=[("rates", rates)],
+        EPS=literal(node.attrs.eps, x.dtype),
+    )
+    _apply(k, node.attrs, k.operand(3), rates)
 
 
-_MOMENTS = """
-$T* room = reinterpret_cast<$T*>(shared_memory);
-$T total = 0;
-for ($I j = first + lane; j < stop; j += $LANES) total += x[$at];
-const $T mean = over_lanes<Sum, $LANES>(total, room) / ($T)(stop - first);
-$T apart = 0;
-for ($I j = first + lane; j < stop; j += $LANES) {
-    const $T d = x[$at] - mean;
-    apart += d * d;
+_START = """
+$T first[$VECTOR];
+const $I mine = begin + down < stop ? (stop - begin - down + $DOWN - 1) / $DOWN : 0;
+if (mine) {
+    const $I j = begin + down;
+    const auto pack = take<$VECTOR>(x + $at);
+    for (int v = 0; v < $VECTOR; ++v) first[v] = pack.at[v];
 }
-apart = over_lanes<Sum, $LANES>(apart, room);
-if (lane == 0) {
-    means[row] = mean;
-    squares[row] = apart;
+"""
+_STEP = """
+const auto pack = take<$VECTOR>(x + $at);
+#pragma unroll
+for (int v = 0; v < $VECTOR; ++v) {
+    const $T d = $T(pack.at[v]) - first[v];
+    mean[v] += d;
+    apart[v] += d * d;
+}
+"""
+_END = """
+if (mine)
+    for (int v = 0; v < $VECTOR; ++v) {
+        const $T d = mean[v] / $T(mine);
+        apart[v] -= mean[v] * d;
+        mean[v] = first[v] + d;
+    }
+"""
+_TOGETHER = """
+$T mean = 0, apart = 0;
+for (int d = 0; d < $DOWN; ++d)
+    mean += mean_of(d) * $T((stop - begin - d + $DOWN - 1) / $DOWN);
+mean /= $T(stop - begin);
+for (int d = 0; d < $DOWN; ++d) {
+    const $T gap = mean_of(d) - mean;
+    apart += apart_of(d) + gap * gap * $T((stop - begin - d + $DOWN - 1) / $DOWN);
 }
 """
 
 _JOIN = """
-$T mean = means[i * $SLICES], apart = squares[i * $SLICES], count = $FIRST;
-for (int s = 1; s < $SLICES; ++s) {
-    const $T more = s == $SLICES - 1 ? $LAST : $FIRST;
-    const $T d = means[i * $SLICES + s] - mean, all = count + more;
-    mean += d * (more / all);
-    apart += squares[i * $SLICES + s] + d * d * (count * more / all);
-    count = all;
+$T* room = reinterpret_cast<$T*>(shared_memory);
+$T sum = 0, apart = 0;
+for ($I s = lane; s < $SLICES; s += $LANES)
+    sum += means[s * $CHANNELS + row] * (s == $SLICES - 1 ? $LAST : $FIRST);
+const $T mean = over_lanes<Sum, $LANES>(sum, room) / $COUNT;
+for ($I s = lane; s < $SLICES; s += $LANES) {
+    const $T gap = means[s * $CHANNELS + row] - mean;
+    apart += squares[s * $CHANNELS + row] + gap * gap * (s == $SLICES - 1 ? $LAST : $FIRST);
 }
-mean_of[i] = mean;
-variance_of[i] = apart / $COUNT;
+const $T variance = larger(over_lanes<Sum, $LANES>(apart, room), $T(0)) / $COUNT;
+if (lane == 0) {
+    mean_of[row] = mean;
+    variance_of[row] = variance;
+    rates[row] = scale[row] / sqrt_of(variance + $EPS);
+}
 """
 
 
 @kernels.rule(batch_norm_train)
 def batch_norm_train_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
     """Statistics of slices; of channels; one pass to apply them."""
-    channels = _Channels(k, 0)
-    x, slices, rows = k.operands[0], channels.slices, channels.rows
-    kind = element(x)
-    means, squares = (k.scratch(rows.count * slices, kind) for _ in range(2))
-    channels.sums(_MOMENTS, [("x", k.operand(0))], [("means", means), ("squares", squares)])
-    last = rows.width - (slices - 1) * channels.length
-    each(
+    x = k.operands[0]
+    channels, kind = Channels(x, vector_of(k.operand(0))), element(x)
+    columns = channels.columns
+    count, slices = columns.width, columns.slices
+    means, squares = (k.scratch(count * slices, kind) for _ in range(2))
+    rates = k.scratch(count, kind)
+    columns.launch(
+        k,
+        "slices",
+        kind,
+        {"mean": "0", "apart": "0"},
+        start=_START.replace("$at", channels.at),
+        step=_STEP.replace("$at", channels.at),
+        end=_END,
+        joined=_TOGETHER,
+        store="means[at] = mean;\nsquares[at] = apart;",
+        reads=[("x", k.operand(0))],
+        writes=[("means", means), ("squares", squares)],
+    )
+    launch_rows(
         k,
         "join",
-        rows.count,
         _JOIN,
-        reads=[("means", means), ("squares", squares)],
-        writes=[("mean_of", k.result(1)), ("variance_of", k.result(2))],
+        count=count,
+        lanes=columns.join_lanes,
+        room=kind,
+        reads=[("means", means), ("squares", squares), ("scale", k.operand(1))],
+        writes=[("mean_of", k.result(1)), ("variance_of", k.result(2)), ("rates", rates)],
         T=kind,
         SLICES=slices,
-        FIRST=literal(min(channels.length, rows.width), x.dtype),
-        LAST=literal(last, x.dtype),
-        COUNT=literal(rows.width, x.dtype),
+        CHANNELS=count,
+        FIRST=literal(min(columns.length, columns.height), x.dtype),
+        LAST=literal(columns.last, x.dtype),
+        COUNT=literal(columns.height, x.dtype),
+        EPS=literal(node.attrs.eps, x.dtype),
     )
-    _apply(k, channels, node.attrs.eps, k.result(1), k.result(2))
-
-
-_PRODUCTS = """
-$T* room = reinterpret_cast<$T*>(shared_memory);
-const $T centre = mean[channel];
-$T total = 0, along = 0;
-for ($I j = first + lane; j < stop; j += $LANES) {
-    const $T g = grad[$at];
-    total += g;
-    along += g * (x[$at] - centre);
-}
-total = over_lanes<Sum, $LANES>(total, room);
-along = over_lanes<Sum, $LANES>(along, room);
-if (lane == 0) {
-    totals[row] = total;
-    products[row] = along;
-}
-"""
-
-_JOIN_SUMS = """
-$T total = 0, along = 0;
-for (int s = 0; s < $SLICES; ++s) {
-    total += totals[i * $SLICES + s];
-    along += products[i * $SLICES + s];
-}
-d_shift[i] = total;
-d_scale[i] = along / sqrt_of(variance[i] + $EPS);
-"""
-
-_SPREAD = """
-const $I c = $channel;
-const $T rate = $T(1) / sqrt_of(variance[c] + $EPS);
-const $T h = (x[i] - mean[c]) * rate;
-y[i] = (grad[i] - (h * (d_scale[c] / $COUNT) + d_shift[c] / $COUNT)) * (scale[c] * rate);
-"""
-
-
-@kernels.rule(batch_norm_grad)
-def batch_norm_grad_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
-    """Both sums by slices; of channels; one pass for the gradient of x."""
-    channels = _Channels(k, 1)
-    x, slices, rows = k.operands[1], channels.slices, channels.rows
-    kind, eps = element(x), literal(node.attrs.eps, x.dtype)
-    totals, products = (k.scratch(rows.count * slices, kind) for _ in range(2))
-    both = [("grad", k.operand(0)), ("x", k.operand(1))]
-    channels.sums(
-        _PRODUCTS,
-        [*both, ("mean", k.operand(3))],
-        [("totals", totals), ("products", products)],
-    )
-    each(
-        k,
-        "join",
-        rows.count,
-        _JOIN_SUMS,
-        reads=[("totals", totals), ("products", products), ("variance", k.operand(4))],
-        writes=[("d_scale", k.result(1)), ("d_shift", k.result(2))],
-        T=kind,
-        SLICES=slices,
-        EPS=eps,
-    )
-    each(
-        k,
-        "spread",
-        x.size,
-        _SPREAD,
-        reads=[
-            *both,
-            ("scale", k.operand(2)),
-            ("mean", k.operand(3)),
-            ("variance", k.operand(4)),
-            ("d_scale", k.result(1)),
-            ("d_shift", k.result(2)),
-        ],
-        writes=[("y", k.result())],
-        channel=channels.channel,
-        T=kind,
-        EPS=eps,
-        COUNT=literal(rows.width, x.dtype),
-    )
+    _apply(k, node.attrs, k.result(1), rates)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, element
 from cnndsl.backends.cuda.kernels.maps import each
-from cnndsl.backends.cuda.kernels.shape import coordinates
+from cnndsl.backends.cuda.layout import coordinates, strides_of
 from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
-from cnndsl.backends.cuda.text import row_major
 from cnndsl.ir.graph import Node
 from cnndsl.ops.pad import PadAttrs, PadGradAttrs, pad, pad_grad
 
@@ -43,7 +42,7 @@ def pad_cuda(k: KernelBuilder, node: Node[PadAttrs]) -> None:
         else:
             inside.append(f"c{axis} >= 0 && c{axis} < {length}")
         lets.append(f"const $I c{axis} = {source};")
-    values: dict[str, object] = {"offset": _offset(x.rank, row_major(x.shape))}
+    values: dict[str, object] = {"offset": _offset(x.rank, strides_of(x.shape))}
     template = _FOLDED
     if a.mode == "constant":
         template = _CONSTANT
@@ -66,7 +65,7 @@ def pad_cuda(k: KernelBuilder, node: Node[PadAttrs]) -> None:
 def pad_grad_cuda(k: KernelBuilder, node: Node[PadGradAttrs]) -> None:
     """Each element sums the places that were taken from it: a few along each axis."""
     a, grad, x = node.attrs.pad, k.operands[0], k.results[0]
-    strides = row_major(grad.shape)
+    strides = strides_of(grad.shape)
     lines = [f"{element(x)} sum = 0;"]
     offset = []
     for axis, place in enumerate(coordinates(x.shape, "i")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, ceil_div, element
 from cnndsl.backends.cuda.kernels.maps import each
+from cnndsl.backends.cuda.layout import rows_in_order
 from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
 from cnndsl.ir.graph import Node
@@ -14,7 +15,7 @@ const unsigned long long k = (unsigned long long)key[0], s = (unsigned long long
 const Four drawn = philox((unsigned)i, $STREAM, (unsigned)s, (unsigned)(s >> 32), (unsigned)k,
                           (unsigned)(k >> 32));
 for (int j = 0; j < 4; ++j)
-    if (i * 4 + j < $SIZE) y[i * 4 + j] = drawn.word[j] < $LIMIT ? ($T)0 : $SCALE;
+    if (i * 4 + j < $SIZE) y[$at] = drawn.word[j] < $LIMIT ? ($T)0 : $SCALE;
 """
 
 
@@ -32,6 +33,7 @@ def dropout_mask_cuda(k: KernelBuilder, node: Node[DropoutMaskAttrs]) -> None:
         largest=kind.size,
         STREAM=f"{a.stream}u",
         SIZE=kind.size,
+        at=rows_in_order(kind.shape).offset("(i * 4 + j)"),
         LIMIT=f"{dropout_threshold(a.rate)}ull",
         T=element(kind),
         SCALE=literal(1.0 / (1.0 - a.rate), kind.dtype),

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element
-from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, least, rows_over, total_rows
+from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element, vector_of
+from cnndsl.backends.cuda.kernels.columns import Columns, total_columns
+from cnndsl.backends.cuda.kernels.rows import (
+    Rows,
+    kept_axes,
+    launch_rows,
+    least,
+    rows_along,
+    rows_over,
+    total_rows,
+)
 from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
 from cnndsl.ir.graph import Node
+from cnndsl.ir.types import TensorType
 from cnndsl.ops.reduce import (
     ArgmaxAttrs,
     ReduceAttrs,
@@ -21,9 +31,18 @@ from cnndsl.ops.reduce import (
 )
 
 
-def _reduce(k: KernelBuilder, axes: tuple[int, ...], how: str, finish: str, none: str) -> None:
+def _rows(x: TensorType, attrs: ReduceAttrs, *, ordered: bool = False) -> Rows:
+    """Give the rows that become one number, numbered as the numbers lie."""
+    kept = kept_axes(x, attrs.axes, keepdims=attrs.keepdims)
+    return rows_along(x, attrs.axes, kept, ordered=ordered)
+
+
+def _reduce(k: KernelBuilder, attrs: ReduceAttrs, how: str, finish: str, none: str) -> None:
     kind = element(k.operands[0])
-    rows = rows_over(k.operands[0], axes)
+    rows = _rows(k.operands[0], attrs)
+    if how == "Sum" and rows.are_columns:
+        _sum_columns(k, rows, finish)
+        return
     total_rows(
         k,
         rows,
@@ -36,24 +55,42 @@ def _reduce(k: KernelBuilder, axes: tuple[int, ...], how: str, finish: str, none
     )
 
 
+_ADD = """
+const auto pack = take<$VECTOR>(x + j * $WIDTH + column);
+#pragma unroll
+for (int v = 0; v < $VECTOR; ++v) total[v] += $T(pack.at[v]);
+"""
+
+
+def _sum_columns(k: KernelBuilder, rows: Rows, finish: str) -> None:
+    """Sum numbers that lie side by side, each over elements that lie far apart."""
+    x, kind = k.operand(0), element(k.operands[0])
+    vector = vector_of(x) if k.operands[0].dtype.is_float else 1
+    while rows.count % vector:
+        vector //= 2
+    columns = Columns(rows.count, rows.width, vector)
+    step = _ADD.replace("$WIDTH", str(rows.count))
+    total_columns(k, columns, kind, step=step, finish=finish, reads=[("x", x)])
+
+
 @kernels.rule(reduce_sum)
 def reduce_sum_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
     """Add in the precision of the operand."""
-    _reduce(k, node.attrs.axes, "Sum", "total", "0")
+    _reduce(k, node.attrs, "Sum", "total", "0")
 
 
 @kernels.rule(reduce_mean)
 def reduce_mean_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
     """Add, then divide; a mean of nothing is NaN."""
     x = k.operands[0]
-    count = rows_over(x, node.attrs.axes).width
-    _reduce(k, node.attrs.axes, "Sum", f"total / {literal(count, x.dtype)}", "0")
+    count = _rows(x, node.attrs).width
+    _reduce(k, node.attrs, "Sum", f"total / {literal(count, x.dtype)}", "0")
 
 
 @kernels.rule(reduce_max)
 def reduce_max_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
     """Take the larger; NaN where there is one."""
-    _reduce(k, node.attrs.axes, "Largest", "total", least(k.operands[0].dtype))
+    _reduce(k, node.attrs, "Largest", "total", least(k.operands[0].dtype))
 
 
 FIND = """
@@ -76,16 +113,17 @@ def _with_best(
     others: tuple[tuple[str, Pointer], ...] = (),
     **values: Any,
 ) -> None:
+    kind = element(k.operands[0])
     launch_rows(
         k,
         "",
         FIND + body,
         count=rows.count,
         lanes=rows.lanes,
-        room=f"Best<{x.kind}>",
+        room=f"Best<{kind}>",
         reads=[("x", x), *others],
         writes=[("y", k.result())],
-        T=x.kind,
+        T=kind,
         WIDTH=rows.width,
         at=rows.at("row", "j"),
         **values,
@@ -102,7 +140,7 @@ def argmax_cuda(k: KernelBuilder, node: Node[ArgmaxAttrs]) -> None:
 @kernels.rule(reduce_max_pick)
 def reduce_max_pick_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
     """Search, then take the other array's element there."""
-    rows = rows_over(k.operands[1], node.attrs.axes)
+    rows = _rows(k.operands[1], node.attrs, ordered=True)
     _with_best(
         k,
         rows,
@@ -116,7 +154,7 @@ def reduce_max_pick_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
 @kernels.rule(reduce_max_grad)
 def reduce_max_grad_cuda(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
     """Search, then write the row: the gradient at the maximum, zeros elsewhere."""
-    rows = rows_over(k.operands[1], node.attrs.axes)
+    rows = _rows(k.operands[1], node.attrs, ordered=True)
     _with_best(
         k,
         rows,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnndsl.backends.cuda.kernel import SIZES, KernelBuilder, Pointer, ceil_div
+from cnndsl.backends.cuda.layout import axes_in_memory, strides_of
 from cnndsl.backends.cuda.scalars import literal
-from cnndsl.backends.cuda.text import Walk, index_type, render, row_major
+from cnndsl.backends.cuda.text import Walk, index_type, render
 from cnndsl.ir.types import DType, TensorType
 
 WARP, BLOCK = 32, 256
@@ -55,9 +56,16 @@ class Rows:
         """How many threads work on a row: enough to fill the device, few enough to be busy."""
         side_by_side = self.inner.collapsed.strides[-1:] in ((), (1,))
         many = self.count >= MULTIPROCESSORS * BLOCK
-        if self.width <= 8 or (many and not side_by_side):
+        neighbours = self.width <= 256 and self.outer.collapsed.strides[-1:] == (1,)
+        if self.width <= 8 or ((many or neighbours) and not side_by_side):
             return 1
         return WARP if self.width <= 512 else BLOCK
+
+    @property
+    def are_columns(self) -> bool:
+        """Whether rows lie side by side, and each step along one passes over all of them."""
+        inner = self.inner.collapsed
+        return self.count > 1 and self.outer.is_contiguous and inner.strides == (self.count,)
 
     def at(self, row: str, j: str) -> str:
         """Write the offset of element `j` of a row."""
@@ -69,11 +77,29 @@ class Rows:
         )
 
 
-def rows_over(kind: TensorType, axes: Sequence[int]) -> Rows:
-    """Give the rows of a contiguous array along `axes`; they are numbered by the other axes."""
-    steps = row_major(kind.shape)
+def rows_over(kind: TensorType, axes: Sequence[int], *, ordered: bool = False) -> Rows:
+    """Give the rows of an array along `axes`, numbered as an array of its other axes lies.
+
+    The elements of a row are counted as they lie, or, if `ordered`, in row-major order.
+    """
+    return rows_along(kind, axes, kept_axes(kind, axes, keepdims=False), ordered=ordered)
+
+
+def kept_axes(kind: TensorType, axes: Sequence[int], *, keepdims: bool) -> tuple[int, ...]:
+    """Give the axes that are not reduced in the order in which the result lies."""
     kept = [axis for axis in range(kind.rank) if axis not in axes]
-    gone = sorted(axes)
+    if keepdims:
+        return tuple(axis for axis in axes_in_memory(kind.rank) if axis in kept)
+    return tuple(kept[place] for place in axes_in_memory(len(kept)))
+
+
+def rows_along(
+    kind: TensorType, axes: Sequence[int], kept: Sequence[int], *, ordered: bool = False
+) -> Rows:
+    """Give the rows along `axes`, numbered by the axes `kept`, the last the fastest."""
+    steps = strides_of(kind.shape)
+    gone = [axis for axis in axes_in_memory(kind.rank) if axis in axes]
+    gone = sorted(gone) if ordered else gone
     return Rows(
         Walk(tuple(kind.shape[a] for a in kept), tuple(steps[a] for a in kept)),
         Walk(tuple(kind.shape[a] for a in gone), tuple(steps[a] for a in gone)),

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
-from cnndsl.backends.cuda.kernel import KernelBuilder, element
-from cnndsl.backends.cuda.kernels.maps import each
-from cnndsl.backends.cuda.scalars import literal
+from cnndsl.backends.cuda.kernel import KernelBuilder, Key, Launch, element, vector_of
+from cnndsl.backends.cuda.kernels.maps import each, move
+from cnndsl.backends.cuda.layout import (
+    axes_in_memory,
+    broadcast_strides,
+    coordinates,
+    in_memory,
+    rows_in_order,
+    strides_of,
+    walk_over,
+)
 from cnndsl.backends.cuda.table import kernels
-from cnndsl.backends.cuda.text import Walk, broadcast_strides, row_major
+from cnndsl.backends.cuda.text import Walk
 from cnndsl.ir.graph import Node
-from cnndsl.ir.types import Shape
 from cnndsl.ops.shape import (
     BroadcastToAttrs,
     ConcatAttrs,
@@ -29,61 +37,40 @@ from cnndsl.ops.shape import (
 )
 
 
-def _gather(k: KernelBuilder, walk: Walk, base: int = 0) -> None:
-    """Copy from where a walk goes, beginning at element `base`."""
-    offset = walk.offset("i")
-    each(
-        k,
-        "",
-        k.results[0].size,
-        "y[i] = x[$offset];",
-        reads=[("x", k.operand(0))],
-        writes=[("y", k.result())],
-        offset=f"{base} + {offset}" if base else offset,
-    )
+def _flat(size: int) -> Walk:
+    return Walk((size,), (1,))
 
 
 @kernels.rule(reshape)
 def reshape_cuda(k: KernelBuilder, node: Node[ReshapeAttrs]) -> None:
-    """Copy; plans make a view of it."""
-    _gather(k, Walk((k.results[0].size,), (1,)))
+    """Copy in row-major order, which one of both does not lie in; else plans make a view of it."""
+    move(k, "", rows_in_order(k.operands[0].shape), rows_in_order(k.results[0].shape))
 
 
 @kernels.rule(transpose)
 def transpose_cuda(k: KernelBuilder, node: Node[TransposeAttrs]) -> None:
     """Write in order, read with the operand's strides."""
-    strides = row_major(k.operands[0].shape)
-    _gather(k, Walk(k.results[0].shape, tuple(strides[a] for a in node.attrs.permutation)))
+    strides = strides_of(k.operands[0].shape)
+    shape = k.results[0].shape
+    move(k, "", walk_over(shape, [strides[a] for a in node.attrs.permutation]), _flat(prod(shape)))
 
 
 @kernels.rule(broadcast_to)
 def broadcast_to_cuda(k: KernelBuilder, node: Node[BroadcastToAttrs]) -> None:
     """Read repeated axes with a stride of zero."""
     shape = k.results[0].shape
-    _gather(k, Walk(shape, broadcast_strides(k.operands[0].shape, shape)))
+    move(k, "", walk_over(shape, broadcast_strides(k.operands[0].shape, shape)), _flat(prod(shape)))
 
 
 @kernels.rule(slice_)
 def slice_cuda(k: KernelBuilder, node: Node[SliceAttrs]) -> None:
     """Read with the strides times the steps."""
-    a = node.attrs
-    strides = row_major(k.operands[0].shape)
+    a, shape = node.attrs, k.results[0].shape
+    strides = strides_of(k.operands[0].shape)
     steps = a.steps or (1,) * len(strides)
-    walk = Walk(k.results[0].shape, tuple(s * t for s, t in zip(strides, steps, strict=True)))
-    _gather(k, walk, sum(s * t for s, t in zip(strides, a.starts, strict=True)))
-
-
-def coordinates(shape: Shape, number: str) -> list[str]:
-    """Write the place of element `number` along each axis.
-
-    >>> coordinates((2, 3), "i")
-    ['i / 3', 'i % 3']
-    """
-    found = []
-    for axis, (length, inner) in enumerate(zip(shape, row_major(shape), strict=True)):
-        part = number if inner == 1 else f"{number} / {inner}"
-        found.append(part if axis == 0 else f"{part} % {length}")
-    return found
+    walk = walk_over(shape, [s * t for s, t in zip(strides, steps, strict=True)])
+    base = sum(s * t for s, t in zip(strides, a.starts, strict=True))
+    move(k, "", walk, _flat(prod(shape)), base=base)
 
 
 _SPREAD = """
@@ -98,7 +85,7 @@ y[i] = value;
 def slice_grad_cuda(k: KernelBuilder, node: Node[SliceGradAttrs]) -> None:
     """Each element of the whole asks whether the slice takes it."""
     a, part, whole = node.attrs, k.operands[0].shape, k.results[0].shape
-    strides, steps = row_major(part), a.steps or (1,) * len(whole)
+    strides, steps = strides_of(part), a.steps or (1,) * len(whole)
     lets, taken, offset = [], ["true"], ["0"]
     for axis, place in enumerate(coordinates(whole, "i")):
         start, step, length = a.starts[axis], steps[axis], part[axis]
@@ -122,38 +109,48 @@ def slice_grad_cuda(k: KernelBuilder, node: Node[SliceGradAttrs]) -> None:
 
 
 _JOIN = """
-const $I outer = i / $WHOLE, at = i % $WHOLE;
-$T value = $ZERO;
+const $I e = i * $VECTOR, outer = e / $WHOLE, at = e % $WHOLE;
+Pack<$S, $VECTOR> value;
 $parts
-y[i] = value;
+put<$VECTOR>(y + e, value);
 """
 
 
 @kernels.rule(concat)
 def concat_cuda(k: KernelBuilder, node: Node[ConcatAttrs]) -> None:
-    """Each element of the result asks which operand it lies in."""
-    axis, result = node.attrs.axis, k.results[0]
-    inner = prod(result.shape[axis + 1 :])
+    """Each pack of elements of the result asks which operand it lies in."""
+    result, y = k.results[0], k.result()
+    place = axes_in_memory(result.rank).index(node.attrs.axis)
+    inner = prod(in_memory(result.shape)[place + 1 :])
+    lengths = [kind.shape[node.attrs.axis] * inner for kind in k.operands]
+    if not result.size:
+        return
+    sources = [k.operand(index) for index in range(len(lengths))]
+    alike = all(x.kind == y.kind for x in sources)
+    vector = vector_of(y) if alike else 1
+    while any(length % vector for length in lengths):
+        vector //= 2
     parts, begin = [], 0
-    for index, kind in enumerate(k.operands):
-        length = kind.shape[axis] * inner
+    for index, length in enumerate(lengths):
         if not length:
             continue
         test = "if" if not begin else "else if"
-        parts.append(
-            f"{test} (at < {begin + length}) value = x{index}[outer * {length} + (at - {begin})];"
-        )
+        offset = f"outer * {length} + (at - {begin})"
+        fetch = f"value = take<{vector}>(x{index} + {offset})"
+        if not alike:
+            fetch = f"value.at[0] = ({element(result)})x{index}[{offset}]"
+        parts.append(f"{test} (at < {begin + length}) {fetch};")
         begin += length
     each(
         k,
         "",
-        result.size,
+        result.size // vector,
         _JOIN,
-        reads=[(f"x{i}", k.operand(i)) for i in range(len(k.operands))],
-        writes=[("y", k.result())],
+        reads=[(f"x{index}", x) for index, x in enumerate(sources)],
+        writes=[("y", y)],
         WHOLE=begin,
-        T=element(result),
-        ZERO=literal(0, result.dtype),
+        S=y.kind,
+        VECTOR=vector,
         parts="\n".join(parts),
     )
 
@@ -161,18 +158,20 @@ def concat_cuda(k: KernelBuilder, node: Node[ConcatAttrs]) -> None:
 @kernels.rule(split)
 def split_cuda(k: KernelBuilder, node: Node[SplitAttrs]) -> None:
     """A launch for each result."""
-    axis, shape = node.attrs.axis, k.operands[0].shape
-    strides, begin = row_major(shape), 0
+    axis = node.attrs.axis
+    strides, begin = strides_of(k.operands[0].shape), 0
     for index, kind in enumerate(k.results):
-        walk = Walk(kind.shape, strides)
-        each(
-            k,
-            f"part{index}",
-            kind.size,
-            "y[i] = x[$base + $offset];",
-            reads=[("x", k.operand(0))],
-            writes=[("y", k.result(index))],
-            base=begin * strides[axis],
-            offset=walk.offset("i"),
-        )
+        source, target = walk_over(kind.shape, strides), _flat(kind.size)
+        move(k, f"part{index}", source, target, base=begin * strides[axis], result=index)
         begin += kind.shape[axis]
+
+
+def turning(node: Node[Any]) -> Launch:
+    """Give the launch that brings an input from row-major order to how it lies in memory."""
+    k = KernelBuilder(node, Key(node.op, node.attrs, node.types, node.types, aliased=False))
+    shape = node.type.shape
+    steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    move(k, "turned", walk_over(shape, steps), _flat(prod(shape)))
+    (launch,) = k.finish().launches
+    assert isinstance(launch, Launch), "a builder writes launches"
+    return launch

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, element
 from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, rows_over, total_rows
+from cnndsl.backends.cuda.layout import strides_of, walk_over
 from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
-from cnndsl.backends.cuda.text import Walk, row_major
+from cnndsl.backends.cuda.text import Walk
 from cnndsl.ir.graph import Node
 from cnndsl.ops.softmax import (
     MaxoutAttrs,
@@ -19,7 +20,7 @@ from cnndsl.ops.softmax import (
 NORM = """
 $T* room = reinterpret_cast<$T*>(shared_memory);
 $T top = -INFINITY_OF($T);
-for ($I j = lane; j < $WIDTH; j += $LANES) top = larger(top, x[$at]);
+for ($I j = lane; j < $WIDTH; j += $LANES) top = larger(top, $T(x[$at]));
 top = over_lanes<Largest, $LANES>(top, room);
 $T total = 0;
 for ($I j = lane; j < $WIDTH; j += $LANES) total += exp_of(x[$at] - top);
@@ -68,10 +69,9 @@ def log_softmax_cuda(k: KernelBuilder, node: Node[SoftmaxAttrs]) -> None:
 def maxout_cuda(k: KernelBuilder, node: Node[MaxoutAttrs]) -> None:
     """Take the largest of neighbouring channels."""
     x, y, pieces = k.operands[0], k.results[0], node.attrs.pieces
-    image = row_major(x.shape)[1]
-    count, channels = y.shape[:2]
-    outer = Walk((count, channels, image), (channels * pieces * image, pieces * image, 1))
-    rows = Rows(outer, Walk((pieces,), (image,)))
+    strides = strides_of(x.shape)
+    steps = [stride * pieces if axis == 1 else stride for axis, stride in enumerate(strides)]
+    rows = Rows(walk_over(y.shape, steps), Walk((pieces,), (strides[1],)))
     kind = element(x)
     total_rows(
         k,

@@ -133,7 +133,7 @@ def after(key: Key, policy: Policy) -> tuple[Launch | Call, ...]:
 
 
 def _beside(shape: Shape, rank: int) -> Shape:
-    """Give the shape in which a bias, of channels or of channels and places, stands by a result."""
+    """Give the shape in which a bias of channels stands by a result."""
     return (1, *shape, *(1,) * (rank - 1 - len(shape)))
 
 

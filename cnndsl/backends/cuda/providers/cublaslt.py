@@ -26,7 +26,7 @@ from cnndsl.backends.cuda.providers.cublaslt_api import (
     Matrix,
     find,
 )
-from cnndsl.backends.cuda.providers.problem import NOTHING, Product, Tail, product_of
+from cnndsl.backends.cuda.providers.problem import NOTHING, Product, Tail, can_follow, product_of
 from cnndsl.support.diagnostics import BackendError
 
 MOST_PLANS = 4
@@ -87,7 +87,7 @@ class Cublas:
     def ways(self, key: Key, rules: Rules, wanted: str | None = None) -> Iterator[Way]:
         """Give the whole region, then the product with our tail."""
         product = product_of(key, rounded=rules.rounded)
-        if product is None:
+        if product is None or not can_follow(key):
             return
         forms = [product] if product.tail == NOTHING else [product, replace(product, tail=NOTHING)]
         for form in forms:

@@ -22,7 +22,7 @@ from typing import Any
 from cnndsl.backends.cuda.kernel import Key
 from cnndsl.backends.cuda.providers.base import Offer, Rules, Way, fused_way, split_way
 from cnndsl.backends.cuda.providers.cudnn_graph import OperationGraph, declare, pack, plan
-from cnndsl.backends.cuda.providers.problem import NOTHING, Convolution, convolution_of
+from cnndsl.backends.cuda.providers.problem import NOTHING, Convolution, can_follow, convolution_of
 from cnndsl.support.diagnostics import BackendError
 
 MOST_PLANS = 8
@@ -103,7 +103,7 @@ class Cudnn:
     def ways(self, key: Key, rules: Rules, wanted: str | None = None) -> Iterator[Way]:
         """Give the whole region where the table has its form, and the product with our tail."""
         conv = convolution_of(key, rounded=rules.rounded)
-        if conv is None:
+        if conv is None or not can_follow(key):
             return
         forms = [conv] if conv.tail == NOTHING else [conv, replace(conv, tail=NOTHING)]
         for form in forms:

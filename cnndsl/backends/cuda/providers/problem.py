@@ -20,7 +20,7 @@ from cnndsl.ops.scalar import ScalarProgram
 
 Layout = Literal["nchw", "nhwc"]
 """How arrays of rank 4 lie: channels before height and width, or after them."""
-LAYOUT: Layout = "nchw"
+LAYOUT: Layout = "nhwc"
 """How they lie in the memory of our programs."""
 
 Pass = Literal["forward", "grad_input", "grad_weight"]
@@ -165,12 +165,18 @@ def tail_of(program: ScalarProgram | None, *, bias: bool) -> Tail | None:
     return None
 
 
+def in_singles(key: Key) -> bool:
+    """Tell whether all that a step reads and writes is singles, in the graph and in memory."""
+    kinds = (*key.operands, *key.results)
+    return all(t.dtype is DType.F32 for t in kinds) and not any(map(any, key.halves))
+
+
 def convolution_of(key: Key, *, rounded: bool, layout: Layout = LAYOUT) -> Convolution | None:
     """Read a convolution from a step's key; its tail is nothing where a library knows none such.
 
-    Nothing for other ops, and for elements that are not f32.
+    Nothing for other ops, and for elements that are not singles in memory.
     """
-    if key.op.name not in _PASSES or any(t.dtype is not DType.F32 for t in key.operands):
+    if key.op.name not in _PASSES or not in_singles(key):
         return None
     attrs: Any = key.attrs
     slide = SlideAttrs(attrs.strides, attrs.padding, attrs.dilations, attrs.groups)
@@ -198,6 +204,16 @@ def _fused(key: Key, result: Shape) -> Tail | None:
     return tail if rest == wanted else None
 
 
+def can_follow(key: Key) -> bool:
+    """Tell whether our own chain can do what comes after a step's product.
+
+    A bias of its own at each place has three axes, which lie row-major, and the result has four,
+    which do not: they are no one array's.
+    """
+    attrs: Any = key.attrs
+    return not (key.op is conv2d and attrs.has_bias and key.operands[2].rank > 1)
+
+
 def has_tail(key: Key) -> bool:
     """Tell whether anything comes after the product of a step."""
     if key.op not in (conv2d, dense):
@@ -209,13 +225,14 @@ def has_tail(key: Key) -> bool:
 def product_of(key: Key, *, rounded: bool, layout: Layout = LAYOUT) -> Product | None:
     """Read a product of matrices: dense layers, `matmul`, and convolutions of single pixels.
 
-    Nothing for other ops, for elements that are not f32, and for nothing to compute.
+    Nothing for other ops, for elements that are not singles in memory, and for nothing to compute.
     """
     kinds = (*key.operands, *key.results)
-    if any(t.dtype is not DType.F32 or 0 in t.shape for t in kinds):
+    if not in_singles(key) or any(0 in t.shape for t in kinds):
         return None
     if key.op is matmul:
-        return _matmul(key, rounded=rounded)
+        # A batch over two axes lies otherwise than as matrices one after the other.
+        return _matmul(key, rounded=rounded) if key.results[0].rank != 4 else None
     if key.op is dense:
         (count, inputs), (_, outputs) = key.operands[0].shape, key.results[0].shape
         return Product(

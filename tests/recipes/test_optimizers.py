@@ -14,7 +14,7 @@ from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.evaluate import evaluate
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import InputAttrs, ParameterAttrs, input_, parameter
-from cnndsl.train.optimizers import (
+from cnndsl.recipes.optimizers import (
     OPTIMIZERS,
     SGD,
     STATE_PREFIX,

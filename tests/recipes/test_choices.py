@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
+from cnndsl.recipes.choices import Choice, make_optimizer, make_schedule
+from cnndsl.recipes.optimizers import OPTIMIZERS, SGD, Adam
+from cnndsl.recipes.ranges import RANGES
+from cnndsl.recipes.schedules import Steps
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError
 from cnndsl.support.source import Span
-from cnndsl.train.optimizers import OPTIMIZERS, SGD, Adam
-from cnndsl.train.ranges import RANGES
-from cnndsl.train.schedules import Steps
-from cnndsl.train.settings import Choice, make_optimizer, make_schedule
 
 HERE = Span("p.cnn", 3, 5, 3, 10)
 

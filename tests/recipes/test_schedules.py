@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnndsl.train.schedules import (
+from cnndsl.recipes.schedules import (
     SCHEDULES,
     Constant,
     Cosine,

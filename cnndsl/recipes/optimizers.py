@@ -15,8 +15,8 @@ from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ir.types import TensorType
 from cnndsl.ops.structural import Init, ParameterAttrs
 from cnndsl.ops.structural import parameter as parameter_op
+from cnndsl.recipes.formula import Term
 from cnndsl.support.registry import Registry
-from cnndsl.train.formula import Term
 
 STATE_PREFIX = "optimizer."
 """What the names of optimizer state begin with."""

@@ -1,0 +1,1 @@
+"""Optimizers and schedules: names, options and their ranges, and what they do."""
