@@ -17,7 +17,7 @@ from cnndsl.backends.cuda.device import GpuBackend, driver_of, libraries_of, why
 from cnndsl.backends.cuda.driver import Invoke, Stretch
 from cnndsl.backends.cuda.folders import code_folder, prepare
 from cnndsl.backends.cuda.kernel import Access, Call
-from cnndsl.backends.cuda.lending import HostMemory
+from cnndsl.backends.cuda.lending import DeviceArray, HostMemory
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import f32
@@ -277,6 +277,19 @@ def test_results_are_offered_behind_the_run(
     again = np.asarray(found)
     assert world.calls == [("copy", 2, 128, 77), ("wait",)]
     assert again.shape == (4, 8)
+
+
+def test_images_are_offered_with_their_strides(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, World())
+    driver = CupyDriver(0, folder=tmp_path)
+    array = DeviceArray(4096, f32(2, 3, 4, 8), driver, None)
+    assert array.__cuda_array_interface__["strides"] == (384, 4, 96, 12)
+    view: Any = driver.view(4096, f32(2, 3, 4, 8), None)
+    assert (view.shape, view.strides) == ((2, 3, 4, 8), (384, 4, 96, 12))
+    grey = DeviceArray(4096, f32(2, 1, 4, 8), driver, None)
+    assert grey.__cuda_array_interface__["strides"] is None
 
 
 def test_a_run_is_feeds_one_graph_and_outputs(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.cuda.backend import CudaBackend
-from cnndsl.backends.cuda.kernels import norm, pool
+from cnndsl.backends.cuda.kernels import norm_grad, pool
 from cnndsl.backends.cuda.kernels.conv_window import Window
 from cnndsl.ir.types import DType
 from cnndsl.ops.rules import Array
@@ -90,13 +90,12 @@ def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch, fault: str) 
         right = Window.over
         monkeypatch.setattr(Window, "over", lambda w, p, t: right(w, p, t).replace(" - ", " + "))
     elif fault == "batch norm":
-        text = norm._JOIN_SUMS
-        assert "+=" in text
-        monkeypatch.setattr(norm, "_JOIN_SUMS", text.replace("+=", "-=", 1))
+        text = norm_grad._SPREAD
+        assert "level.at[v]" in text
+        monkeypatch.setattr(norm_grad, "_SPREAD", text.replace("level.at[v]", "level.at[0]"))
     else:
         text = pool._SCATTER
-        assert "found[at] == here" in text
-        monkeypatch.setattr(
-            pool, "_SCATTER", text.replace("found[at] == here", "found[at] != here")
-        )
+        assert "taps.at[j] == here" in text
+        wrong = text.replace("taps.at[j] == here", "taps.at[j] != here")
+        monkeypatch.setattr(pool, "_SCATTER", wrong)
     assert not worst(name) < 100 * BOUND

@@ -101,6 +101,35 @@ def test_a_state_moves_on_as_by_run() -> None:
     assert np.array_equal(expected(aligned(2), 3)[0], expected(aligned(2), 3)[0])
 
 
+def test_images_lie_channels_last_and_say_so() -> None:
+    """Fed row-major where they lie, turned on the device, offered with the strides they have."""
+    b = Builder(Graph("images"))
+    x = b.emit(input_, attrs=InputAttrs(f32(2, 3, 4, 8)), name="x")
+    b.graph.outputs["y"] = b.emit(relu, x)
+    executable = backend(driver(guarded=True), poison=True).compile(
+        make_plan(b.graph, alignment=256)
+    )
+    assert isinstance(executable, CudaExecutable)
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        room = np.empty(4 * 192 + 256, np.uint8)
+        begin = -room.ctypes.data % 256
+        fed = room[begin : begin + 4 * 192].view(np.float32).reshape(2, 3, 4, 8)
+        fed[:] = rng.standard_normal(fed.shape)
+        found = executable.run_on_device({"x": fed})["y"]
+        y = np.from_dlpack(found)
+        assert y.strides == (4 * 96, 4 * 1, 4 * 24, 4 * 3)
+        assert y.ctypes.data == found.address
+        assert np.array_equal(y, np.maximum(fed, 0))
+        assert np.array_equal(np.asarray(found), np.maximum(fed, 0))
+    own = np.empty(fed.shape, np.float32)
+    executable.driver.read(executable._program.feed("x"), own)
+    assert not own.any(), "nothing was copied to the place of the input"
+    assert np.array_equal(executable.run({"x": fed})["y"], np.maximum(fed, 0))
+    executable.driver.read(executable._program.feed("x"), own)
+    assert np.array_equal(own, fed)
+
+
 def test_recordings_are_kept_by_address_and_not_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

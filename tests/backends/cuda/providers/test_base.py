@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,19 +89,23 @@ def forced(chosen: dict[Any, Any]) -> CudaBackend:
 
 
 @needs_emulator
-def test_regions_are_named_by_what_the_library_does() -> None:
+def test_regions_are_named_by_what_the_library_does(monkeypatch: pytest.MonkeyPatch) -> None:
     both = libraries()
     found = [way.name for way in ways_of("dense", TAILS[5][1], both[1])]
     assert [name.rpartition(" ")[0] for name in found] == [
         *["cublaslt with bias+add+relu"] * 2,
         *["cublaslt"] * 2,
     ]
-    # Channels first, cuDNN has no plan for the addition, and the table says so: it is ours.
     conv = convolution_of(key_for(*TAILS[1]), rounded=False)
     assert conv is not None
-    assert form_of(conv) == "f32 full nchw forward+bias+add+relu"
+    assert form_of(conv) == "f32 full nhwc forward+bias+add+relu"
+    names = [way.name for way in ways_of(*TAILS[1], both[0])]
+    assert names[:2] == ["cudnn with bias+add+relu eng1_k2=1", "cudnn with bias+add+relu eng2"]
+    # Where the table has no plan for a form, the library is not asked for it.
+    monkeypatch.setattr(cudnn, "supported_forms", lambda: {form_of(conv).partition("+")[0]: 9})
     names = [way.name for way in ways_of(*TAILS[1], both[0])]
     assert names == ["cudnn eng1_k2=1", "cudnn eng2"]
+    monkeypatch.undo()
     names = [way.name for way in ways_of(*TAILS[0], both[0])]
     assert names == [
         "cudnn with bias eng1_k2=1",
@@ -108,10 +113,15 @@ def test_regions_are_named_by_what_the_library_does() -> None:
         "cudnn eng1_k2=1",
         "cudnn eng2",
     ]
-    # A bias of its own at each place, and a sigmoid, are always ours.
-    for case in TAILS[3:5]:
-        names = [way.name for way in ways_of(*case, both[0])]
-        assert names == ["cudnn eng1_k2=1", "cudnn eng2"]
+    # A sigmoid is always ours; with a bias of its own at each place, the whole step is.
+    names = [way.name for way in ways_of(*TAILS[4], both[0])]
+    assert names == ["cudnn eng1_k2=1", "cudnn eng2"]
+    assert ways_of(*TAILS[3], both[0]) == []
+    # Memory of 16 bits, and matrices in a batch over two axes, are not the libraries' here.
+    whole = key_for(*TAILS[0])
+    halved = replace(whole, halves=((True, False, False), (True,)))
+    assert list(both[0].ways(halved, RULES)) == list(both[1].ways(halved, RULES)) == []
+    assert ways_of("matmul", Sample((f32(2, 3, 2, 4), f32(2, 3, 4, 1))), both[1]) == []
 
 
 def test_kernels_of_equal_steps_are_shared_with_what_was_chosen() -> None:
