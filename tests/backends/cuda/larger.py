@@ -77,6 +77,20 @@ LARGER: dict[str, list[Sample]] = {
             (f32(2, 40, 5, 5), f32(40, 16, 3, 3)),
             Conv2dGradAttrs((2, 2), ((1, 1), (1, 1)), shape=(2, 16, 10, 9)),
         ),
+        # By phases: strides that divide the image, with more and with fewer taps than steps.
+        Sample(
+            (f32(2, 40, 5, 4), f32(40, 16, 3, 3)),
+            Conv2dGradAttrs((2, 2), ((1, 1), (1, 1)), shape=(2, 16, 10, 8)),
+        ),
+        Sample((f32(3, 16, 4, 3), f32(16, 24, 1, 1)), Conv2dGradAttrs((2, 2), shape=(3, 24, 8, 6))),
+        Sample(
+            (f32(2, 7, 4, 2), f32(7, 5, 5, 4)),
+            Conv2dGradAttrs((2, 3), ((3, 0), (0, 1)), shape=(2, 5, 8, 6)),
+        ),
+        Sample(
+            (f32(1, 200, 3, 3), f32(200, 8, 7, 7)),
+            Conv2dGradAttrs((3, 1), ((2, 2), (3, 3)), shape=(1, 8, 9, 3)),
+        ),
         Sample(
             (f32(2, 32, 5, 5), f32(32, 8, 1, 1)),
             Conv2dGradAttrs(groups=2, shape=(2, 16, 5, 5)),

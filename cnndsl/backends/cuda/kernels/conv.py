@@ -15,6 +15,7 @@ from cnndsl.backends.cuda.kernels.conv_depthwise import (
     depthwise_grad_input,
     depthwise_grad_weight,
 )
+from cnndsl.backends.cuda.kernels.conv_phases import has_phases, write_phases
 from cnndsl.backends.cuda.kernels.conv_window import Window
 from cnndsl.backends.cuda.kernels.elementwise import Epilogue, epilogue
 from cnndsl.backends.cuda.kernels.gemm import Product, write_product
@@ -83,6 +84,9 @@ def conv2d_grad_input_cuda(k: KernelBuilder, node: Node[Conv2dGradAttrs]) -> Non
     w = Window.of(node.attrs, k.results[0].shape, k.operands[1].shape, k.operands[0].shape)
     if w.is_depthwise:
         depthwise_grad_input(k, w)
+        return
+    if has_phases(w):
+        write_phases(k, w)
         return
     turned = f"offset = {w.filter_row(f'k % {w.filters}')} + k / {w.filters} * {w.depth} + f;"
     write_product(

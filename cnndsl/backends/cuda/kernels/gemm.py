@@ -50,6 +50,8 @@ class Product:
     """Arrays that the factors are fetched from."""
     others: Sequence[tuple[str, Pointer]] = field(default=())
     """Arrays that `store` reads."""
+    terms: str = ""
+    """Expression of how many terms the sums of product `g` have, where they have fewer."""
 
     def kind_of(self, factor: Fetch) -> str:
         """Give the element type in memory of a factor."""
@@ -75,7 +77,7 @@ def write_product(k: KernelBuilder, product: Product) -> None:
         "I": index_type(*sizes, product.m * product.n * product.groups * slices),
         "M": product.m,
         "N": product.n,
-        "K": product.depth,
+        "K": f"({product.terms})" if product.terms else product.depth,
         "GROUPS": product.groups,
         "TILES_N": ceil_div(product.n, tile.n),
         "TILES_M": ceil_div(product.m, tile.m),
