@@ -64,5 +64,24 @@ NETS: dict[str, Net] = {
     "inception_v3": Net(
         *("Inception-v3", zoo("inception_v3"), (1,), (4,)), {"infer 1": 1.0, "train 4": 1.0}
     ),
-    "squeezenet": Net(*("SqueezeNet", zoo("squeezenet"), (1,), (8,))),
+    "mobilenet_v2": Net(
+        *("MobileNet-v2", zoo("mobilenet_v2"), (1,), (8,)), {"infer 1": 1.0, "train 8": 1.0}
+    ),
+    **{
+        name: Net(title, zoo(name), (1,), (batch,), {"infer 1": 1.0, f"train {batch}": 1.0})
+        for name, title, batch in (
+            ("squeezenet", "SqueezeNet", 8),
+            ("shufflenet", "ShuffleNet", 8),
+            ("efficientnet_b0", "EfficientNet-B0", 4),
+            ("resnext", "ResNeXt-50", 2),
+            ("wide_resnet", "Wide ResNet-50", 2),
+            ("xception", "Xception", 2),
+            ("inception_v2", "Inception-v2", 2),
+            ("inception_v4", "Inception-v4", 2),
+            ("zfnet", "ZFNet", 4),
+            ("convnetjs_cifar10", "ConvNetJS, CIFAR-10", 32),
+            ("alphago", "AlphaGo's policy", 16),
+            ("mlp", "Perceptron", 200),
+        )
+    },
 }

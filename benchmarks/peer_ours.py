@@ -131,9 +131,8 @@ def recipe(network: Any, graph: Graph) -> dict[str, Any]:
             name, operands = "batch_norm", [*operands, *statistics[operands[1]]]
         if name == "dropout_mask":
             continue
-        if name == "mul":
-            mask = forward[node.operands[1]]
-            assert mask.op.name == "dropout_mask", "only dropout multiplies"
+        mask = forward[node.operands[-1]] if node.operands else node
+        if name == "mul" and mask.op.name == "dropout_mask":
             name, operands, attrs = "dropout", operands[:1], {"rate": mask.attrs.rate}
         steps.append({"name": node.id, "op": name, "reads": operands, "attrs": attrs})
     (images,) = [
@@ -170,7 +169,7 @@ def plain(attrs: object) -> dict[str, Any]:
 
 def main() -> None:
     """Run one case a few times in a process of its own, and print the most memory it had."""
-    from peer_worker import peak_bytes, timed
+    from peer_recipe import peak_bytes, timed
 
     _, program, kind, batch, threads = sys.argv
     ours = Ours(program, int(threads))

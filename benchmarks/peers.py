@@ -1,13 +1,15 @@
-"""Time whole networks beside PyTorch, ONNX Runtime and OpenVINO; write a table and JSON.
+"""Time whole networks beside PyTorch, ONNX Runtime, OpenVINO and JAX; write a table and JSON.
 
     python benchmarks/peers.py [--rounds N] [--threads N] [--only NET ...] [--kinds infer train]
 
-The first run makes an environment with the peers in the user's cache (or take one with --python).
+The first run makes environments with the peers in the user's cache (or take some with --python and
+--jax).
 Each framework is a process of its own; all have the same weights, the same images, the same number
 of threads on the same processors. Outputs are compared before anything is timed: of inference, and
 of two training steps where no dropout makes them differ. Then everybody runs in turn, a round
 after the other, and the medians over all rounds are compared. Between turns all are given time to
-put their threads to sleep.
+put their threads to sleep. A case has as many rounds as --rounds says, or as fit into --seconds,
+and never fewer than five.
 """
 
 from __future__ import annotations
@@ -32,15 +34,22 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from peer_cases import NETS, Net  # noqa: E402
+from peer_cases import NETS  # noqa: E402
 from peer_ours import Ours  # noqa: E402
-from peer_worker import timed  # noqa: E402
+from peer_recipe import timed  # noqa: E402
+from peer_table import table  # noqa: E402
 
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
-PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino")
-FRAMEWORKS = {"infer": ("torch", "onnxruntime", "openvino"), "train": ("torch",)}
-ENOUGH = 0.2
+PACKAGES = {
+    "peers": ("numpy", "onnx", "onnxruntime", "openvino"),
+    "jax": ("numpy", "jax[cpu]"),
+}
+"""What is installed into each environment, PyTorch aside: no two of them want the same versions."""
+FRAMEWORKS = {"infer": ("torch", "onnxruntime", "openvino", "jax"), "train": ("torch", "jax")}
+ENOUGH = 0.05
 """Seconds of a turn; a run that takes longer is one turn."""
+FEWEST = 5
+"""Rounds of a case whose runs take long."""
 PAUSE = 0.25
 """Seconds between turns: longer than the peers' threads spin before they sleep."""
 AGREE = 2e-3
@@ -49,25 +58,30 @@ STEPS = 2
 """Training steps whose losses are compared, the second of which shows the first update."""
 
 
-def environment(torch: str | None) -> Path:
-    """Make the environment of the peers, if it is not there; gives its interpreter."""
+def environment(name: str, torch: str | None = None) -> Path:
+    """Make an environment of the peers, if it is not there; gives its interpreter."""
     import platformdirs
 
-    folder = platformdirs.user_cache_path("cnndsl") / "benchmarks" / "peers"
+    folder = platformdirs.user_cache_path("cnndsl") / "benchmarks" / name
     python, ready = folder / "bin" / "python", folder / "ready"
     if ready.exists():
         return python
     print(f"making an environment in {folder}", flush=True)
     venv.create(folder, with_pip=True)
     pip = [str(python), "-m", "pip", "install", "-q", "--no-input"]
-    small = [*pip, "--index-url", TORCH_INDEX, "--retries", "0", "--timeout", "10", "torch"]
-    if torch is not None:
-        subprocess.run([*pip, torch], check=True)
-    elif subprocess.run(small, check=False, stderr=subprocess.DEVNULL).returncode:
-        subprocess.run([*pip, "torch"], check=True)
-    subprocess.run([*pip, *PACKAGES], check=True)
+    if name == "peers":
+        small = [*pip, "--index-url", TORCH_INDEX, "--retries", "0", "--timeout", "10", "torch"]
+        if torch is not None:
+            subprocess.run([*pip, torch], check=True)
+        elif subprocess.run(small, check=False, stderr=subprocess.DEVNULL).returncode:
+            subprocess.run([*pip, "torch"], check=True)
+    subprocess.run([*pip, *PACKAGES[name]], check=True)
     ready.touch()
     return python
+
+
+class PeerError(Exception):
+    """A framework cannot do what it is asked for."""
 
 
 class Peer:
@@ -91,7 +105,10 @@ class Peer:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"a peer ended with {self._process.wait()} when asked to {do}")
-        return json.loads(line)
+        answer = json.loads(line)
+        if "error" in answer:
+            raise PeerError(answer["error"])
+        return answer["answer"]
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -109,26 +126,34 @@ def gap(found: Any, expected: Any) -> float:
 class Comparison:
     """One network in all frameworks."""
 
-    def __init__(self, name: str, net: Net, python: Path, folder: Path, args: Any) -> None:
+    def __init__(self, name: str, folder: Path, args: Any) -> None:
+        net = NETS[name]
         self.name, self.net, self.args = name, net, args
         self.ours = Ours(net.program, args.threads)
         self.ours.write(folder)
-        self._folder, self._python = folder, python
+        self._folder = folder
         self.peers: dict[str, Peer] = {}
         self.versions: dict[str, str] = {}
         self._start("torch")
         told = self.peers["torch"].ask("statistics")
         self._repeats = not told["has_dropout"]
         self.ours.take(folder)
-        for framework in FRAMEWORKS["infer"][1:] if "infer" in args.kinds else ():
-            self._start(framework)
+        for framework in dict.fromkeys(f for kind in args.kinds for f in self.frameworks(kind)):
+            if framework not in self.peers:
+                self._start(framework)
+
+    def frameworks(self, kind: str) -> list[str]:
+        """Give the frameworks that are wanted."""
+        return [name for name in FRAMEWORKS[kind] if name not in self.args.without]
 
     def _start(self, framework: str) -> None:
-        mode = "compile" if self.args.compile else "plain"
-        self.peers[framework] = Peer(
-            self._python, framework, self._folder, self.args.threads, mode=mode
-        )
+        self.peers[framework] = self._peer(framework)
         self.versions[framework] = self.peers[framework].ask("version")
+
+    def _peer(self, framework: str) -> Peer:
+        python = self.args.jax if framework == "jax" else self.args.python
+        mode = "compile" if self.args.compile else "plain"
+        return Peer(python, framework, self._folder, self.args.threads, mode=mode)
 
     def close(self) -> None:
         for peer in self.peers.values():
@@ -141,13 +166,20 @@ class Comparison:
         kernels = self._folder / f"kernels-{kind}{batch}"
         os.environ["CNNDSL_KERNELS"] = str(kernels)
         cold, warm = (self.ours.compile(kind, batch) for _ in range(2))
-        chosen = {name: self.peers[name] for name in FRAMEWORKS[kind]}
-        built = {
-            way: peer
-            for peer in chosen.values()
-            for way in peer.ask("build", kind=kind, batch=batch, one=False)
-        }
-        differences = self._differences(kind, batch, list(chosen.values()))
+        built: dict[str, Peer] = {}
+        first: dict[str, float] = {}
+        absent: dict[str, str] = {}
+        for framework in self.frameworks(kind):
+            try:
+                seconds = self.peers[framework].ask("build", kind=kind, batch=batch, one=False)
+            except PeerError as error:
+                absent[framework] = str(error)
+                continue
+            built.update(dict.fromkeys(seconds, self.peers[framework]))
+            first.update(seconds)
+        differences = self._differences(kind, batch, list(dict.fromkeys(built.values())))
+        if self.args.check:
+            return {"net": self.name, "kind": kind, "batch": batch, **differences, **absent}
         times = self._times(kind, batch, built)
         medians = {way: median(middle for middle, _ in found) for way, found in times.items()}
         fastest = {way: min(least for _, least in found) for way, found in times.items()}
@@ -169,7 +201,9 @@ class Comparison:
             "memory_mb": self.memory(kind, batch) if self.args.memory else {},
             "cold_s": cold,
             "warm_s": warm,
-            "rounds": self.args.rounds,
+            "build_s": first,
+            "absent": absent,
+            "rounds": len(times["ours"]),
             "all_ms": {way: [middle * 1e3 for middle, _ in t] for way, t in times.items()},
         }
 
@@ -180,11 +214,12 @@ class Comparison:
             [*command, str(self.args.threads)], check=True, stdout=subprocess.PIPE, text=True
         )
         found = {"ours": int(told.stdout) / 1e6}
-        for framework in FRAMEWORKS[kind]:
-            peer = Peer(self._python, framework, self._folder, self.args.threads, mode="plain")
-            (way,) = peer.ask("build", kind=kind, batch=batch, one=True)
-            peer.ask("time", way=way, seconds=ENOUGH)
-            found[framework] = peer.ask("memory") / 1e6
+        for framework in self.frameworks(kind):
+            peer = self._peer(framework)
+            with contextlib.suppress(PeerError):
+                (way,) = peer.ask("build", kind=kind, batch=batch, one=True)
+                peer.ask("time", way=way, seconds=4 * ENOUGH)
+                found[framework] = peer.ask("memory") / 1e6
             peer.close()
         return found
 
@@ -202,11 +237,11 @@ class Comparison:
         else:
             mine = self.ours.losses(batch, STEPS)
             theirs = {w: o for peer in peers for w, o in peer.ask("losses", steps=STEPS).items()}
-        found = {way: gap(mine, out) for way, out in theirs.items()}
-        judged = min(found.values()) if kind == "train" else max(found.values())
+        gaps = {way: gap(mine, out) for way, out in theirs.items()}
+        judged = min(gaps.values()) if kind == "train" else max(gaps.values())
         if judged > AGREE:
-            raise SystemExit(f"{self.name} {kind} {batch}: outputs differ: {found}")
-        return found
+            raise SystemExit(f"{self.name} {kind} {batch}: outputs differ: {gaps}")
+        return gaps
 
     def _times(
         self, kind: str, batch: int, built: dict[str, Peer]
@@ -215,7 +250,10 @@ class Comparison:
         once = self.ours.call(kind, batch)
         ways = ["ours", *built]
         times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+        begin = time.monotonic()
         for number in range(-1, self.args.rounds):
+            if number >= FEWEST and time.monotonic() - begin > self.args.seconds:
+                break
             turn = number % len(ways)
             for way in (*ways[turn:], *ways[:turn]):
                 time.sleep(PAUSE)
@@ -226,68 +264,6 @@ class Comparison:
                 if number >= 0:  # The first turn warms up.
                     times[way].append(taken)
         return times
-
-
-def table(record: dict[str, Any]) -> str:
-    """Write the results as Markdown."""
-    rounds = sorted({row["rounds"] for row in record["rows"]})
-    several = " to ".join(str(number) for number in dict.fromkeys((rounds[0], rounds[-1])))
-    lines = [
-        f"# cnndsl beside its peers on {record['machine']}",
-        "",
-        f"{record['threads']} threads of {record['processor']}, single precision, medians of "
-        f"{several} rounds taken in turn, {record['date']}; {record['load']:.1f} other "
-        "programs wanted a processor when it began. "
-        + ", ".join(record["versions"].values())
-        + ". Times in ms. Ratio: the best peer's median by ours, above 1 where cnndsl is faster; "
-        "fastest: the same of the fastest run of each, which other programs disturb least. "
-        "Difference: the largest of any peer's output or loss, in relation; none where dropout "
-        "draws other numbers. Cold and warm: seconds that cnndsl takes to compile, without and "
-        "with kernels that were kept.",
-    ]
-    for kind, title in (("infer", "Inference"), ("train", "A training step")):
-        rows = [row for row in record["rows"] if row["kind"] == kind]
-        if not rows:
-            continue
-        ways = list(dict.fromkeys(way for row in rows for way in row["peers_ms"]))
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            f"| network | batch | cnndsl | {' | '.join(ways)} | ratio | fastest "
-            "| wanted | difference | cold | warm |",
-            "|---|--:|--:|" + "--:|" * len(ways) + "--:|" * 6,
-        ]
-        for row in rows:
-            theirs = [
-                "" if way not in row["peers_ms"] else _ms(row["peers_ms"][way], way == row["best"])
-                for way in ways
-            ]
-            away = "" if row["difference"] is None else f"{row['difference']:.0e}"
-            lines.append(
-                f"| {row['title']} | {row['batch']} | {row['ours_ms']:.3g} | {' | '.join(theirs)} "
-                f"| {row['ratio']:.2f} | {row['fastest_ratio']:.2f} | {row['wanted'] or ''} "
-                f"| {away} | {row['cold_s']:.2f} | {row['warm_s']:.2f} |"
-            )
-    held = [row for row in record["rows"] if row["memory_mb"]]
-    if held:
-        lines += [
-            "",
-            "## Peak memory of a process, MB",
-            "",
-            "| network | | batch | cnndsl | PyTorch | ONNX Runtime | OpenVINO |",
-            "|---|---|--:|--:|--:|--:|--:|",
-        ]
-        for row in held:
-            found = row["memory_mb"]
-            names = ("ours", "torch", "onnxruntime", "openvino")
-            cells = " | ".join(f"{found[name]:.0f}" if name in found else "" for name in names)
-            lines.append(f"| {row['title']} | {row['kind']} | {row['batch']} | {cells} |")
-    return "\n".join(lines) + "\n"
-
-
-def _ms(milliseconds: float, best: bool) -> str:
-    return f"**{milliseconds:.3g}**" if best else f"{milliseconds:.3g}"
 
 
 def processor() -> str:
@@ -304,13 +280,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--python", type=Path, help="an interpreter that has the peers")
     parser.add_argument("--torch", help='what to install as PyTorch: "torch==2.13.0+cpu"')
     parser.add_argument("--threads", type=int, help="as many as there are processors")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jax", type=Path, help="an interpreter that has JAX")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=60, help="of all rounds of a case")
     parser.add_argument("--only", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--kinds", nargs="+", default=["infer", "train"], choices=FRAMEWORKS)
     parser.add_argument("--batch", type=int, nargs="+", help="only these numbers of images")
+    parser.add_argument("--check", action="store_true", help="compare outputs, time nothing")
     parser.add_argument("--compile", action="store_true", help="torch.compile too; slow to begin")
     parser.add_argument("--memory", action="store_true", help="the peak of processes, too")
-    parser.add_argument("--add", action="store_true", help="keep what was measured of the others")
+    parser.add_argument("--add", action="store_true", help="keep what was measured before")
+    parser.add_argument("--resume", action="store_true", help="leave out what is there already")
+    parser.add_argument("--without", nargs="+", default=[], choices=FRAMEWORKS["infer"][1:])
     parser.add_argument("--out", type=Path, default=HERE / "results")
     return parser.parse_args()
 
@@ -322,7 +303,9 @@ def chosen(batches: tuple[int, ...], wanted: list[int] | None) -> list[int]:
 
 def main() -> None:
     args = arguments()
-    python = args.python or environment(args.torch)
+    args.python = args.python or environment("peers", args.torch)
+    if "jax" not in args.without:
+        args.jax = args.jax or environment("jax")
     here = sorted(os.sched_getaffinity(0))
     args.threads = args.threads or len(here)
     # The peers inherit this, so everybody runs on the same processors.
@@ -331,7 +314,6 @@ def main() -> None:
         "machine": platform.machine(),
         "processor": processor(),
         "threads": args.threads,
-        "rounds": args.rounds,
         "date": time.strftime("%Y-%m-%d"),
         "load": os.getloadavg()[0],
         "versions": {},
@@ -339,32 +321,51 @@ def main() -> None:
     }
     args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / "peers.json"
-    if args.add and kept.exists():
+    if (args.add or args.resume) and kept.exists():
         old = json.loads(kept.read_text(encoding="utf-8"))
-        record["versions"] = old["versions"]
-        record["rows"] = [
-            row
-            for row in old["rows"]
-            if row["net"] not in args.only or row["kind"] not in args.kinds
-        ]
+        record["versions"], record["rows"] = old["versions"], old["rows"]
     for name in args.only:
-        net = NETS[name]
-        with tempfile.TemporaryDirectory(prefix="cnndsl-peers-") as folder:
-            both = Comparison(name, net, python, Path(folder), args)
-            try:
-                for kind in args.kinds:
-                    for batch in chosen(getattr(net, kind), args.batch):
-                        row = both.case(kind, batch)
-                        record["rows"].append(row)
-                        show(row)
-                record["versions"].update(both.versions)
-            finally:
-                both.close()
-        del both
-        gc.collect()
-        order = list(NETS)
-        record["rows"].sort(key=lambda row: order.index(row["net"]))
-        write(record, args.out)
+        wanted = [
+            (kind, batch)
+            for kind in args.kinds
+            for batch in chosen(getattr(NETS[name], kind), args.batch)
+            if not args.resume or found(record["rows"], name, kind, batch) is None
+        ]
+        if wanted:
+            with tempfile.TemporaryDirectory(prefix="cnndsl-peers-") as folder:
+                measure(name, wanted, Path(folder), args, record)
+            gc.collect()
+
+
+def measure(
+    name: str, wanted: list[tuple[str, int]], folder: Path, args: Any, record: dict[str, Any]
+) -> None:
+    """Measure cases of a network; each is written down as soon as it is known."""
+    both = Comparison(name, folder, args)
+    rows, order = record["rows"], list(NETS)
+    try:
+        for kind, batch in wanted:
+            row = both.case(kind, batch)
+            if args.check:
+                print(row, flush=True)
+                continue
+            before = found(rows, name, kind, batch)
+            if before is not None:
+                row["memory_mb"] = row["memory_mb"] or before["memory_mb"]
+                rows.remove(before)
+            rows.append(row)
+            rows.sort(key=lambda row: (order.index(row["net"]), row["kind"], row["batch"]))
+            record["versions"].update(both.versions)
+            write(record, args.out)
+            show(row)
+    finally:
+        both.close()
+
+
+def found(rows: list[dict[str, Any]], name: str, kind: str, batch: int) -> dict[str, Any] | None:
+    """Give what was measured of a case before."""
+    same = (name, kind, batch)
+    return next((row for row in rows if (row["net"], row["kind"], row["batch"]) == same), None)
 
 
 def show(row: dict[str, Any]) -> None:

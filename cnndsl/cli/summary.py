@@ -16,6 +16,7 @@ from cnndsl.cli.text_tables import Column
 
 if TYPE_CHECKING:
     from cnndsl.layers.analysis import Analysis, LayerReport
+    from cnndsl.layers.base import Steps
     from cnndsl.layers.network import Network
 
 NARROW = (
@@ -31,6 +32,8 @@ WIDE = (
     Column("weights", right=True),
     Column("activations", right=True),
     Column("sees"),
+    Column("every"),
+    Column("padding"),
     Column("line", right=True),
 )
 """What `--wide` adds."""
@@ -152,7 +155,7 @@ def table(
     lines = [cells_of(row, wide=wide) for row in rows(network, analysis)]
     total = ["total", "", "", f"{analysis.params:,}", f"{analysis.macs:,}"]
     if wide:
-        total += [f"{analysis.weights:,}", f"{analysis.activations:,}", "", ""]
+        total += [f"{analysis.weights:,}", f"{analysis.activations:,}", "", "", "", ""]
     columns = (*NARROW, *(WIDE if wide else ()))
     return table_text(columns, lines, total=total, form=form, width=width)
 
@@ -180,12 +183,14 @@ def cells_of(row: Row, *, wide: bool = False) -> list[str]:
             f"{report.weights:,}" if moves else "",
             f"{report.activations:,}",
             _size(report.receptive_field),
+            _size(report.stride),
+            _size(report.padding),
             "" if report.line is None else str(report.line),
         ]
     return cells
 
 
-def _size(size: Sequence[int]) -> str:
+def _size(size: Sequence[Steps]) -> str:
     return "x".join(map(str, size))
 
 
@@ -197,7 +202,7 @@ def totals(analysis: Analysis) -> str:
         f"{_bytes(analysis.parameter_bytes)}",
         f"multiply-adds  {analysis.macs:,} an image",
         f"activations    {analysis.activations:,} numbers an image, "
-        f"{_bytes(analysis.activation_bytes)}",
+        f"{_bytes(analysis.activation_bytes)}; {_bytes(analysis.training_bytes)} with gradients",
     ]
     if analysis.trainable < analysis.params:
         lines.insert(1, f"frozen         {analysis.params - analysis.trainable:,} parameters")
@@ -227,6 +232,8 @@ def record(network: Network, analysis: Analysis) -> dict[str, object]:
             "macs": analysis.macs,
             "flops": analysis.flops,
             "activations": analysis.activations,
+            "activation_bytes": analysis.activation_bytes,
+            "training_bytes": analysis.training_bytes,
         },
         "layers": [_layer(report) for report in analysis.layers if report.kind != "input"],
     }

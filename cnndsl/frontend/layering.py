@@ -10,7 +10,7 @@ from cnndsl.frontend.core import Core, Env, Name
 from cnndsl.frontend.explain import explain, several_streams, too_few_streams
 from cnndsl.frontend.heads import LayerHead
 from cnndsl.frontend.readings import Reading, layer_error
-from cnndsl.frontend.records import Record, check_tensors
+from cnndsl.frontend.records import Record, check_steps, check_tensors
 from cnndsl.frontend.scope import BROKEN, Flow, Stream
 from cnndsl.frontend.words import WordReader
 from cnndsl.layers.base import (
@@ -249,6 +249,7 @@ class Layering(Core):
         except LayerError as problem:
             raise explain(problem, reading, env, streams, request.at, self.cut) from None
         if unrolled > 1:
+            check_steps(kind.name, sizes[0], unrolled, self.limits, request.at)
             env.frame.builder.charge(request.span, unrolled)
         said = request.label or kind.name
         check_tensors(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cnndsl.layers.base import Hwc, LayerKind, LayerSpec, ParameterSpec
+from cnndsl.layers.base import Hwc, LayerKind, LayerSpec, ParameterSpec, show_size
 from cnndsl.layers.network import Input, Layer, Network
 from cnndsl.layers.weights import choose_inits
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, error
@@ -223,6 +223,21 @@ class Frame:
     def macs(self) -> int:
         """Count the multiply-adds of one image."""
         return sum(r.spec.kind.macs(r.spec, r.sizes, r.size) for r in self.records)
+
+
+def check_steps(kind: str, size: Hwc, steps: int, limits: Limits, span: Span) -> None:
+    """Refuse a recurrence that would be unrolled too far; raises `DiagnosticError` E0602."""
+    if steps > limits.recurrent_steps:
+        raise DiagnosticError(
+            error(
+                "E0602",
+                f"`{kind}` would be unrolled over {steps:,} steps; the limit is "
+                f"{limits.recurrent_steps:,}",
+                span,
+                label=f"the rows of {show_size(size)} are its steps",
+                helps=("pool or crop the sequence first, or read fewer rows at a time",),
+            )
+        )
 
 
 def check_tensors(name: str, shapes: Sequence[tuple[int, ...]], limits: Limits, span: Span) -> None:

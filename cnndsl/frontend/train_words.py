@@ -81,6 +81,7 @@ def judged_augment(setting: Setting) -> Setting:
 def _unknown(what: str, setting: Setting, known: tuple[str, ...]) -> DiagnosticError:
     close = near(setting.name, known, limit=1)
     meant = close[0] if close and is_close(setting.name, close[0]) else ""
+    alone = not setting.args and not setting.kwargs
     return DiagnosticError(
         error(
             "E0730",
@@ -88,6 +89,6 @@ def _unknown(what: str, setting: Setting, known: tuple[str, ...]) -> DiagnosticE
             setting.span,
             label=f"did you mean `{meant}`?" if meant else "",
             notes=(f"known: {', '.join(known)}",),
-            fixes=instead(setting.span, meant) if setting.span is not None else (),
+            fixes=instead(setting.span, meant) if alone and setting.span is not None else (),
         )
     )

@@ -22,10 +22,9 @@ ACTIVATIONS = {
 """Darknet's names of activations, and the language's."""
 
 LATER = {
-    "upsample": "going back to a larger image", "deconvolutional": "transposed convolution",
     "yolo": "detection", "region": "detection", "detection": "detection", "iseg": "segmentation",
-    "local": "other convolutions", "reorg": "moving pixels into channels", "rnn": "recurrences",
-    "lstm": "recurrences", "gru": "recurrences", "crnn": "recurrences",
+    "local": "other convolutions", "reorg": "moving pixels into channels",
+    **dict.fromkeys(("rnn", "lstm", "gru", "crnn"), "recurrences over batches"),
 }  # fmt: skip
 """Sections that cannot be written as layers yet, and what they belong to."""
 
@@ -187,6 +186,25 @@ def _convolution(section: Section, cfg: Cfg) -> Layer:
     return Layer(" ".join(words) + _activation(section, "logistic"))
 
 
+def _transposed(section: Section, cfg: Cfg) -> Layer:
+    size = section.whole("size", 1, least=1)
+    stride = section.whole("stride", 1, least=1)
+    padding = section.whole("padding", 0)
+    if section.whole("pad", 0):
+        padding = size // 2
+    words = [f"upconv {section.whole('filters', 1, least=1)} {size}x{size}"]
+    words += [f"stride {stride}"] if stride != 1 else []
+    words += [f"pad {padding}"] if padding else []
+    words += ["nobias - bn"] if section.whole("batch_normalize", 0) else []
+    return Layer(" ".join(words) + _activation(section, "logistic"))
+
+
+def _upsampled(section: Section, cfg: Cfg) -> Layer:
+    if section.number("scale", 1) != 1:
+        raise section.complain("a scale of the copies cannot be written yet", at="scale")
+    return Layer(f"upsample {section.whole('stride', 2, least=1)}")
+
+
 def _maximum(section: Section, cfg: Cfg) -> Layer:
     stride = section.whole("stride", 1, least=1)
     size = section.whole("size", stride, least=1)
@@ -251,6 +269,8 @@ def _plain(word: str) -> Callable[[Section, Cfg], Layer]:
 
 LAYERS: Mapping[str, Callable[[Section, Cfg], Layer]] = {
     **dict.fromkeys(("convolutional", "conv"), _convolution),
+    **dict.fromkeys(("deconvolutional", "deconv"), _transposed),
+    "upsample": _upsampled,
     **dict.fromkeys(("maxpool", "max"), _maximum),
     **dict.fromkeys(("avgpool", "avg"), _plain("gap")),
     **dict.fromkeys(("connected", "conn"), _connected),

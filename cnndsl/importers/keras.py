@@ -9,6 +9,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from cnndsl.importers.keras_more import (
+    EACH_STEP,
+    METRICS,
+    RECURRENT,
+    recurrent,
+    transposed,
+    upsampled,
+)
 from cnndsl.importers.listing import (
     Call,
     Listing,
@@ -54,6 +62,8 @@ class Imported:
     """The stream that the chain ends in, in the functional form."""
     streams: dict[str, str] = field(default_factory=dict)
     """What each variable of the functional form holds now."""
+    sequences: set[str] = field(default_factory=set)
+    """Layers that give every step of a recurrence."""
 
     def label(self, call: Call) -> str:
         """Name a layer as Keras does: conv2d_1, max_pooling2d_1; or as the listing does."""
@@ -121,6 +131,7 @@ def _apply(call: Call, made: Imported) -> None:
         arriving = made.streams.get(names[0], names[0])
         if arriving != made.last:
             made.rows.append(f"from {arriving}")
+            made.last = arriving
         _layer(call, made)
     if call.made:
         made.streams[call.made] = made.last
@@ -144,8 +155,12 @@ def _layer(call: Call, made: Imported) -> None:
     write = LAYERS.get(call.name)
     if write is None:
         raise refuse(call, made.name, "is a layer that the language does not have")
+    words = write(call, made)
+    steps = made.last in made.sequences and call.name in EACH_STEP
     made.last = made.label(call)
-    made.rows.append(f"{made.last}: {write(call, made)}")
+    if steps or call.argument("return_sequences") is True:
+        made.sequences.add(made.last)
+    made.rows.append(f"{made.last}: {words}")
 
 
 def _activation(call: Call, made: Imported) -> str:
@@ -201,7 +216,9 @@ def _pooling(call: Call, made: Imported) -> str:
 
 def _dense(call: Call, made: Imported) -> str:
     bias = " nobias" if call.argument("use_bias") is False else ""
-    return f"fc {call.argument('units', 0)}{bias}{_activation(call, made)}"
+    window = " 1x1" if made.last in made.sequences else ""
+    kind = "conv" if window else "fc"
+    return f"{kind} {call.argument('units', 0)}{window}{bias}{_activation(call, made)}"
 
 
 def _act(call: Call, made: Imported) -> str:
@@ -227,6 +244,9 @@ def _plain(word: str) -> Callable[[Call, Imported], str]:
 LAYERS: Mapping[str, Callable[[Call, Imported], str]] = {
     **dict.fromkeys(("Conv2D", "Convolution2D", "DepthwiseConv2D"), _convolution),
     "SeparableConv2D": _separable,
+    "Conv2DTranspose": lambda call, made: transposed(call, made.name, _activation(call, made)),
+    "UpSampling2D": lambda call, made: upsampled(call, made.name),
+    **dict.fromkeys(RECURRENT, lambda call, made: recurrent(call, made.name)),
     **dict.fromkeys(("MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D"), _pooling),
     "GlobalAveragePooling2D": _plain("gap"),
     "GlobalMaxPooling2D": _plain("gmp"),
@@ -254,7 +274,11 @@ def _compile(call: Call, listing: Listing, made: Imported) -> None:
     made.training["optimizer"] = _optimizer(call, listing, made)
     metrics = call.argument("metrics")
     if isinstance(metrics, tuple) and metrics:
-        made.training["metrics"] = ", ".join(str(m) for m in metrics)
+        known = [METRICS[m] for m in metrics if isinstance(m, str) and m in METRICS]
+        if len(known) < len(metrics):
+            made.notes.append("a metric of the listing is none here")
+        if known:
+            made.training["metrics"] = ", ".join(dict.fromkeys(known))
 
 
 def _optimizer(call: Call, listing: Listing, made: Imported) -> str:

@@ -123,6 +123,11 @@ class Analysis:
         return self.activations * FLOAT_BYTES
 
     @property
+    def training_bytes(self) -> int:
+        """Bytes of one image going forward and back: each number and its gradient, so twice."""
+        return 2 * self.activation_bytes
+
+    @property
     def parameter_bytes(self) -> int:
         """Bytes of parameters and running statistics in single precision."""
         return (self.params + self.statistics) * FLOAT_BYTES

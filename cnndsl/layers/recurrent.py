@@ -42,9 +42,6 @@ from cnndsl.ops.shape import (
 )
 from cnndsl.ops.structural import Init
 
-MOST_STEPS = 1000
-"""Steps that one layer is unrolled over."""
-
 _NEURONS = Clause("neurons", Takes.COUNT, required=True, doc="how many numbers the state has",
                   names=("units", "hidden", "cells", "outputs"))  # fmt: skip
 _STEPS = (
@@ -106,7 +103,7 @@ class _Recurrent(LayerKind):
         return {"neurons": number}
 
     def steps(self, inputs: Sequence[Hwc]) -> tuple[int, int]:
-        """Give the number of steps and the numbers of each; raises E0307, E0602, E0303."""
+        """Give the number of steps and the numbers of each; raises E0307 for a vector."""
         if len(inputs[0]) != 3:
             (length,) = inputs[0]
             raise LayerError(
@@ -116,13 +113,6 @@ class _Recurrent(LayerKind):
                 helps=[f"`reshape [{length}x1x1]` makes {length} steps of one number"],
             )
         rows, width, channels = inputs[0]
-        if rows > MOST_STEPS:
-            raise LayerError(
-                "E0602",
-                f"`{self.name}` would be unrolled over {rows:,} steps; the limit is {MOST_STEPS:,}",
-                label=f"the rows of {show_size(inputs[0])} are its steps",
-                helps=["pool or crop the sequence first, or read fewer rows at a time"],
-            )
         return rows, width * channels
 
     def output(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> Hwc:
@@ -131,7 +121,7 @@ class _Recurrent(LayerKind):
         neurons = spec.count("neurons")
         if len(inputs) > 1 and inputs[1] != (neurons,):
             raise LayerError(
-                "E0303",
+                "E0307",
                 f"`{self.name}` has a state of {neurons} numbers and should begin with "
                 f"{show_size(inputs[1])}",
                 label="these must be as many",

@@ -126,14 +126,11 @@ class Unpool(_Enlarging):
         maker = makers[1]
         kind = maker.spec.kind if maker is not None else None
         if maker is None or not isinstance(kind, MaxPool):
-            found = (
-                f"`{maker.name}` is a `{maker.spec.kind.name}`" if maker else "an input has none"
-            )
+            what = f"`{maker.spec.kind.name}`" if maker is not None else "an input"
             raise LayerError(
                 "E0307",
-                f"`unpool` takes the places that a `maxpool` took its numbers from; {found}",
-                label="places of maxima",
-                also={"1": "this makes no choice"},
+                f"`unpool` takes the places that a `maxpool` took its numbers from, not {what}",
+                also={"1": f"{what} chooses no places"},
                 helps=["name the pool itself: `maxpool 2x2/2 as p`, and then `unpool p`",
                        "or say only how much larger: `unpool 2`"],
             )  # fmt: skip

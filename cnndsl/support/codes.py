@@ -87,7 +87,7 @@ CODES: dict[str, str] = {
     "E0713": "a model without weights",
     "E0720": "a folder that is not a run",
     "E0721": "a run whose settings cannot be read",
-    "E0730": "an optimizer, loss or schedule that does not exist",
+    "E0730": "an optimizer, loss, schedule, start or metric that does not exist",
     "E0731": "an option that the optimizer, loss or schedule does not have",
     "E0732": "a value that makes no sense in training",
     # --- E08 data

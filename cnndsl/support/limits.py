@@ -36,6 +36,8 @@ class Limits:
     """Characters of one string."""
     max_layers: int = 100_000
     """Layers of a network, after everything that repeats has been unrolled."""
+    recurrent_steps: int = 1000
+    """Steps that one recurrent layer is unrolled over; compiling a thousand takes half a minute."""
     instance_depth: int = 64
     """Blocks and nets used inside one another."""
     list_items: int = 100_000

@@ -13,6 +13,7 @@ from random import Random
 from cnndsl.frontend import tables
 from cnndsl.support.resources import resource_dir
 from tests.frontend.programs import EXAMPLES
+from tests.zoo.networks import SMALL
 
 SIGNS = (
     "-", "->", "–", "→", ",", "|", "(", ")", "[", "]", "{", "}", ":", ";", "?", "=", "==", "=>",
@@ -26,6 +27,8 @@ WORDS = (
     "update", "half", "same", "floor", "ceil", "pad", "stride", "groups", "in", "by", "not", "and",
     "or", "true", "false", "x", "n", "N", "K", "C1", "shape.c", "params", "gap", "bn", "lrn",
     "dropout", "conv3-64", "FC-4096", "upconv", "lstm", "depthwise", "reshape", "flatten",
+    "unpool", "upsample", "rnn", "gru", "all", "tanh", "peephole", "nails", "extra", "p1",
+    "optimizer:", "schedule:", "sgd(lr=0.1)", "cosine", "augment:", "init:", "metrics:",
 )  # fmt: skip
 VALUES = (
     "0", "1", "2", "3", "64", "1000", "999999999999999999", "1234567890123456789", "1e308", "1e-9",
@@ -49,10 +52,10 @@ TERMINALS: dict[str, Sequence[str]] = {
 
 @cache
 def seeds() -> tuple[str, ...]:
-    """Give the programs that are damaged: the zoo, the examples, and wrong programs."""
+    """Give the programs that are damaged: the zoo, the examples, small and wrong programs."""
     errors = EXAMPLES[0].parents[1] / "errors"
     paths = [*sorted(resource_dir("zoo").glob("*.cnn")), *EXAMPLES, *sorted(errors.glob("*.cnn"))]
-    return tuple(path.read_text("utf-8") for path in paths)
+    return (*(path.read_text("utf-8") for path in paths), *SMALL.values())
 
 
 @cache

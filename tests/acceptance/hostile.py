@@ -41,6 +41,7 @@ BOMBS: Mapping[str, str] = {
     "branches that repeat": "((id | relu*1000) - add)*10000",
     "sections that repeat": "concat { relu*60000; relu*60000 }",
     "conditions that repeat": "if true { relu*60000 } else { }\nrelu*60000",
+    "recurrences": "reshape [2x4x1] - upsample 500x1 - rnn 1 all*60000",
     "chains of counts": "relu*40000 - relu*40000 - relu*40000",
 }
 """Programs that unroll to more than the limit; each gets E0602, and nothing is built."""
@@ -68,6 +69,11 @@ LIMITS: Mapping[str, tuple[str, str]] = {
               + "block b70 { relu }\nb0"),
     "a tensor": ("E0608", "fc 100000 - fc 100000"),
     "a wide image": ("E0608", "reshape [1x1x8] - pad 2000000000"),
+    "an enlarged image": ("E0608", "reshape [2x2x2] - upsample 2147483647"),
+    "an image enlarged again and again": ("E0608", "reshape [2x2x2] - (upsample 2)*60"),
+    "a stride of a transposed convolution": ("E0608", "reshape [2x2x2] - upconv 8 3x3/2147483647"),
+    "a state": ("E0608", "reshape [2x2x2] - lstm 2147483647"),
+    "a long recurrence": ("E0602", "reshape [2x2x2] - upsample 1000x1 - lstm 8"),
     "a path above": ("E0606", 'import "../w.cnn" as w'),
     "an absolute path": ("E0606", 'load "/etc/passwd"'),
     "a drive": ("E0606", 'load "C:\\w.npz"'),

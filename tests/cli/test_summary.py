@@ -42,8 +42,11 @@ def test_json_of_lenet() -> None:
         "statistics": 0,
         "macs": 416_520,
         "flops": document["totals"]["flops"],
-        "activations": 1024 + 4704 + 1176 + 1600 + 400 + 120 + 84 + 10,
+        "activations": 9118,
+        "activation_bytes": 4 * 9118,
+        "training_bytes": 8 * 9118,
     }
+    assert document["totals"]["activations"] == 1024 + 4704 + 1176 + 1600 + 400 + 120 + 84 + 10
     first = document["layers"][0]
     assert (first["name"], first["kind"], first["output"]) == ("C1", "conv", [28, 28, 6])
     assert (first["params"], first["weights"], first["macs"]) == (156, 150, 117_600)

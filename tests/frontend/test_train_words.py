@@ -66,3 +66,10 @@ def test_data_lines_are_judged(line: str, words: str) -> None:
 def test_several_mistakes_of_a_section_come_at_once() -> None:
     text = f"{NET}train {{\n  optimizer: sdg\n  schedule: cosin\n  metrics: acuracy\n}}\n"
     assert [found.code for found in check(text)] == ["E0730"] * 3
+
+
+def test_a_misspelt_word_by_itself_can_be_mended() -> None:
+    (found,) = check(f"{NET}train {{ init: nromal }}\n")
+    assert [fix.text for fix in found.fixes] == ["normal"]
+    (found,) = check(f"{NET}train {{ init: nromal std 0.1 }}\n")
+    assert found.fixes == ()

@@ -157,7 +157,8 @@ def test_a_setting_that_stands_twice() -> None:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ("[upsample]\nstride=2", "going back to a larger image"),
+        ("[upsample]\nstride=2\nscale=0.5", "a scale of the copies cannot be written yet"),
+        ("[lstm]\noutput=8", "recurrences over batches"),
         ("[yolo]\nclasses=80", "detection"),
         ("[conv3d]", "no section [conv3d]"),
         ("[maxpool]\n[shortcut]\nfrom=-3", "layer -3 of [shortcut] does not lie before it"),
@@ -205,3 +206,18 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         except DiagnosticError as problem:
             codes = {found.code for found in problem.diagnostics}
         assert codes <= {"E0930"}
+
+
+def test_back_to_a_larger_image() -> None:
+    """Darknet's sizes: stride*(N - 1) + size - 2*padding, and N*stride copies."""
+    program = read_darknet(
+        "[net]\nheight=8\nwidth=8\nchannels=3\n"
+        "[deconvolutional]\nfilters=4\nsize=4\nstride=2\npadding=1\nactivation=leaky\n"
+        "batch_normalize=1\n[upsample]\nstride=3\n[deconvolutional]\nfilters=2\nsize=3\npad=1\n"
+        "activation=linear\n"
+    )
+    assert "upconv 4 4x4 stride 2 pad 1 nobias - bn - leaky 0.1" in program
+    network = elaborate(parse(program)).network
+    assert [layer.output for layer in network.layers] == [
+        (16, 16, 4), (16, 16, 4), (16, 16, 4), (48, 48, 4), (48, 48, 2),
+    ]  # fmt: skip

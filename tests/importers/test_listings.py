@@ -133,3 +133,53 @@ def test_statements_over_several_lines() -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     for read in (read_keras, read_torch):
         assert outcome(read, text) in ("program", "E0930")
+
+
+def test_sequences_and_larger_images() -> None:
+    """Parameters as Keras counts them: 4(d(d + D) + d) of an LSTM, 3(d(d + D) + 2d) of a GRU."""
+    program = read_keras(
+        """
+model = Sequential([
+    LSTM(8, return_sequences=True, input_shape=(6, 5)),
+    Dense(3, activation='relu'),
+    Dropout(0.1),
+    GRU(4, return_sequences=True),
+    SimpleRNN(7, activation='relu'),
+    Dense(2, activation='softmax'),
+])
+model.compile(optimizer='adam', loss='mse', metrics=['acc', 'mae'])
+"""
+    )
+    rows = [row.partition(": ")[2] for row in program.splitlines() if ": " in row]
+    assert rows[:6] == [
+        "lstm 8 all", "conv 3 1x1, relu", "dropout 0.1", "gru 4 all", "rnn 7 relu",
+        "fc 2, softmax",
+    ]  # fmt: skip
+    assert "metrics:   accuracy" in program
+    assert "# a metric of the listing is none here" in program
+    wanted = 4 * (8 * 13 + 8) + 27 + 3 * (4 * 7 + 8) + 7 * 11 + 7 + 16
+    assert params(program) == wanted
+    program = read_keras(
+        """
+x = Input((8, 8, 4))
+y = Conv2DTranspose(6, 3, strides=2, padding='same', activation='relu')(x)
+y = UpSampling2D((2, 1))(y)
+y = Conv2DTranspose(2, (2, 2), strides=(2, 2), use_bias=False)(y)
+model = Model(x, y)
+"""
+    )
+    network = elaborate(parse(program)).network
+    assert network.layers[-1].output == (64, 32, 2)
+    assert params(program) == 3 * 3 * 4 * 6 + 6 + 2 * 2 * 6 * 2
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "LSTM(4, activation='relu')", "GRU(4, recurrent_activation='hard_sigmoid')",
+        "LSTM(4, go_backwards=True)", "UpSampling2D(2, interpolation='bilinear')",
+        "Conv2DTranspose(4, 2, strides=3)", "Conv2DTranspose(4, 3, strides=2, output_padding=1)",
+    ],
+)  # fmt: skip
+def test_what_keras_computes_otherwise_is_refused(layer: str) -> None:
+    assert outcome(read_keras, f"model.add(Input((8, 8, 4)))\nmodel.add({layer})\n") == "E0930"

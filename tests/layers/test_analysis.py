@@ -80,6 +80,7 @@ def test_alexnet(alexnet: Analysis) -> None:
     assert alexnet.params == 62_378_344
     assert alexnet.activations == 1_049_571
     assert alexnet.activation_bytes == 4 * 1_049_571
+    assert alexnet.training_bytes == 8 * 1_049_571
     assert [alexnet[f"conv{i}"].params for i in range(1, 6)] == [
         34_944, 614_656, 885_120, 1_327_488, 884_992,
     ]  # fmt: skip
@@ -101,6 +102,20 @@ def test_vgg_d(bench: Bench) -> None:
     assert found["maxpool5"].receptive_field == (212, 212)
     assert found["maxpool5"].stride == (32, 32)
     assert not found["relu1"].counted
+
+
+def test_effective_padding_grows_with_the_stride(bench: Bench) -> None:
+    """p + P*j: a border of 2 behind a stride of 4 reaches 8 pixels farther."""
+    steps: list[Step] = [
+        ("conv", {"filters": 4, "window": (8, 8), "stride": (4, 4), "pad": 2}),
+        ("conv", {"filters": 4, "window": (5, 3), "pad": (2, 1)}),
+        ("maxpool", {"window": (3, 3), "stride": (2, 2), "pad": 1, "floor": True}),
+        ("crop", {"amount": 1}),
+        ("gap", {}),
+    ]
+    found = analyse(bench.chain((64, 64, 3), *steps))
+    paddings = [report.padding for report in found.layers]
+    assert paddings == [(0, 0), (2, 2), (10, 6), (14, 10), (6, 2), (6, 2)]
 
 
 def test_alphago_sees_more_than_the_board(bench: Bench) -> None:

@@ -12,7 +12,6 @@ from cnndsl.frontend.check import check, examine
 from cnndsl.layers.analysis import analyse
 from cnndsl.layers.base import Hwc, SettingValue
 from cnndsl.layers.initializers import initial_state
-from cnndsl.layers.recurrent import MOST_STEPS
 from cnndsl.model import Model
 from cnndsl.ops.rules import Array
 from cnndsl.support.limits import Limits
@@ -149,8 +148,8 @@ def test_initial_weights_have_the_spread_of_one_gate(bench: Bench) -> None:
     ("words", "code", "said"),
     [
         ("input [100]\nlstm 8", "E0307", "`lstm` reads a sequence row by row"),
-        (f"input [{MOST_STEPS + 1}x4]\ngru 8", "E0602", "1,001 steps; the limit is 1,000"),
-        ("input a [8x4]\ninput b [5]\nfrom a - rnn 8 b", "E0303", "a state of 8 numbers"),
+        ("input [1001x4]\ngru 8", "E0602", "1,001 steps; the limit is 1,000"),
+        ("input a [8x4]\ninput b [5]\nfrom a - rnn 8 b", "E0307", "a state of 8 numbers"),
         ("input [8x4]\nrnn 8 relu tanh", "E0206", "two different things"),
         ("input [8x4]\nrnn 8 all last", "E0206", "two different things"),
         ("input [8x4]\nrnn", "E0205", "`neurons`"),
@@ -170,6 +169,9 @@ def test_steps_count_as_layers_where_the_size_is_limited() -> None:
     text = "input [300x4]\nrnn 4 all\nrnn 4\n"
     assert check(text, limits=Limits(max_layers=600)) == ()
     (found,) = check(text, limits=Limits(max_layers=599))
+    assert found.code == "E0602"
+    assert check(text, limits=Limits(recurrent_steps=300)) == ()
+    (found,) = check(text, limits=Limits(recurrent_steps=299))
     assert found.code == "E0602"
     many = "input [1000x1]\nrnn 1 all * 90000\n"
     assert [d.code for d in check(many)] == ["E0602"]

@@ -84,15 +84,15 @@ def test_a_pool_that_rounds_down_leaves_zeros() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("conv 4 3x3 half as c - maxpool 2x2/2 - unpool c", "`c` is a `conv`"),
-        ("avgpool 2x2/2 as p - unpool p", "`p` is a `avgpool`"),
-        ("input y [4x4x3]\nfrom y - unpool y", "an input has none"),
+        ("conv 4 3x3 half as c - maxpool 2x2/2 - unpool c", "not `conv`"),
+        ("avgpool 2x2/2 as p - unpool p", "not `avgpool`"),
+        ("input y [4x4x3]\nfrom y - unpool y", "not an input"),
     ],
 )
 def test_only_a_maxpool_has_places(line: str, words: str) -> None:
     text = said(f"input x [8x8x3]\n{line}\n")
     assert "error[E0307]: `unpool` takes the places that a `maxpool` took its numbers from" in text
-    assert words.replace("`p`", "`avgpool1`").replace("`c`", "`conv1`") in text
+    assert words in text
 
 
 def test_what_does_not_fit_the_pool_is_refused() -> None:

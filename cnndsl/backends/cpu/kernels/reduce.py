@@ -22,17 +22,13 @@ from cnndsl.backends.cpu.kernel import (
 )
 from cnndsl.backends.cpu.kernels.maps import GRAIN, collapse
 from cnndsl.backends.cpu.lanes import across, each_chunk, mask_below
-from cnndsl.backends.cpu.llvm import I64, Index, LType, V, constant
+from cnndsl.backends.cpu.llvm import Index, LType, V, constant
 from cnndsl.backends.cpu.table import kernels
 from cnndsl.ir.graph import Node
 from cnndsl.ir.types import Shape, TensorType
 from cnndsl.ops.reduce import (
-    ArgmaxAttrs,
     ReduceAttrs,
-    argmax,
     reduce_max,
-    reduce_max_grad,
-    reduce_max_pick,
     reduce_mean,
     reduce_sum,
 )
@@ -251,79 +247,3 @@ def _reduce(
     if k.results[0].size:
         sweep = Sweep.of(k.operands[0].shape, node.attrs.axes)
         write_reduction(k, sweep, first, combine, scale)
-
-
-# --- where the maximum is
-
-
-def _first_maximum(f: PhaseEmitter, sweep: Sweep, source: V, kind: LType, start: Index) -> V:
-    """Give the reduced index of the first maximum; a NaN is larger than any number."""
-    begin = f.index(start)
-    most, where = f.variable(f.load(kind, source, begin)), f.variable(constant(I64, 0))
-    with f.loop(0, prod(sweep.gone)) as i:
-        offset = f.dot(f.unravel(i, sweep.gone), sweep.gone_strides)
-        value, known = f.load(kind, source, f.iadd(begin, offset)), f.get(most)
-        if kind.is_float:
-            beats = f.bits("and", f.compare("ugt", value, known), f.compare("ord", known, known))
-        else:
-            beats = f.compare("sgt", value, known)
-        f.set(most, f.select(beats, value, known))
-        f.set(where, f.select(beats, f.index(i), f.get(where)))
-    return f.get(where)
-
-
-def _maxima_phase(
-    k: KernelBuilder, sweep: Sweep, x: int, use: Callable[[PhaseEmitter, Index, Index, V], None]
-) -> None:
-    """Write a phase that calls `use(f, kept index, first element, first maximum)`."""
-    kind = k.operands[x]
-    count = prod(sweep.kept)
-    several = max(1, GRAIN // max(1, prod(sweep.gone)))
-    with k.phase(ceil_div(count, several), flops=8 * kind.size) as f:
-        begin = f.imul(f.unit, several)
-        with f.loop(begin, f.imin(f.iadd(begin, several), count)) as place:
-            start = sweep.element(f, place)
-            use(f, place, start, _first_maximum(f, sweep, f.operand(x), element(kind), start))
-
-
-@kernels.rule(argmax)
-def argmax_cpu(k: KernelBuilder, node: Node[ArgmaxAttrs]) -> None:
-    """Search each row."""
-    sweep = Sweep.of(k.operands[0].shape, (node.attrs.axis,))
-
-    def use(f: PhaseEmitter, place: Index, start: Index, found: V) -> None:
-        f.store(found, f.result(), place)
-
-    if k.results[0].size:
-        _maxima_phase(k, sweep, 0, use)
-
-
-@kernels.rule(reduce_max_grad)
-def reduce_max_grad_cpu(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
-    """Write zeros, then the gradient at the first maximum."""
-    x = k.operands[1]
-    sweep, kind = Sweep.of(x.shape, node.attrs.axes), element(x)
-
-    def use(f: PhaseEmitter, place: Index, start: Index, found: V) -> None:
-        with f.loop(0, prod(sweep.gone)) as i:
-            at = f.iadd(start, f.dot(f.unravel(i, sweep.gone), sweep.gone_strides))
-            f.store(constant(kind, 0.0), f.result(), at)
-        at = f.iadd(start, f.dot(f.unravel(found, sweep.gone), sweep.gone_strides))
-        f.store(f.load(kind, f.operand(0), place), f.result(), at)
-
-    if x.size:
-        _maxima_phase(k, sweep, 1, use)
-
-
-@kernels.rule(reduce_max_pick)
-def reduce_max_pick_cpu(k: KernelBuilder, node: Node[ReduceAttrs]) -> None:
-    """Gather at the first maximum."""
-    values, x = k.operands
-    sweep, kind = Sweep.of(x.shape, node.attrs.axes), element(values)
-
-    def use(f: PhaseEmitter, place: Index, start: Index, found: V) -> None:
-        at = f.iadd(start, f.dot(f.unravel(found, sweep.gone), sweep.gone_strides))
-        f.store(f.load(kind, f.operand(0), at), f.result(), place)
-
-    if k.results[0].size:
-        _maxima_phase(k, sweep, 1, use)
