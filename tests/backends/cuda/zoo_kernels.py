@@ -1,10 +1,9 @@
 """Every kernel of every program of the zoo, compiled for GPUs by NVRTC where there is none.
 
 `python -m tests.backends.cuda.zoo_kernels [--arch 90] [--precision bf16] [--kept FILE] [NAME ...]`
-prints a line a program, precision and architecture, and the count; it needs CuPy and NVRTC (the
-extra `cuda`), no GPU and no driver. With `--kept`, what the compiler said of a function is kept in
-a file and not asked again, so that a walk can be broken off and gone on with; `--table` writes the
-lines as a table.
+prints a line a program, precision and architecture; it needs CuPy and NVRTC (the extra `cuda`), no
+GPU and no driver. With `--kept`, what the compiler said is kept in a file and not asked again, so
+that a walk can be broken off and gone on with; `--table` writes a table of all that is kept.
 """
 
 from __future__ import annotations
@@ -80,18 +79,45 @@ class Report:
         return [f"{self.launch.name}: {fault}" for fault in found]
 
 
+@dataclass(frozen=True)
+class Line:
+    """A program in one precision on one architecture."""
+
+    name: str
+    precision: str
+    arch: str
+    functions: tuple[str, ...]
+    registers: int
+    spilled: int
+
+    def __str__(self) -> str:
+        head = f"{self.name:<20} {self.precision:<5} sm_{self.arch}"
+        return f"{head} {len(self.functions):>5} functions, at most {self.registers:>3} registers"
+
+    @property
+    def row(self) -> str:
+        """A row of the table."""
+        parts = (self.name, self.precision, f"sm_{self.arch}", len(self.functions), self.registers)
+        return f"| {' | '.join(map(str, parts))} | {self.spilled} |"
+
+
 @dataclass
 class Store:
-    """What the compiler said of functions."""
+    """What the compiler said of functions, and what was found of programs."""
 
     path: Path | None = None
     known: dict[str, Usage] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read what an earlier walk found."""
         if self.path is not None and self.path.exists():
             kept = json.loads(self.path.read_text(encoding="utf-8"))
-            self.known = {key: Usage(**usage) for key, usage in kept.items()}
+            self.known = {key: Usage(**usage) for key, usage in kept["known"].items()}
+            self.lines = {
+                key: Line(**{**line, "functions": tuple(line["functions"])})
+                for key, line in kept["lines"].items()
+            }
 
     def reports(self, found: Sequence[Launch], arch: str) -> list[Report]:
         """Compile the functions that are not known for an architecture, on two threads."""
@@ -105,35 +131,40 @@ class Store:
             ):
                 usage = cubin.usage()
                 self.known |= {keys[launch.name]: usage[launch.name] for launch in part}
-                self._keep()
+                self.keep()
         return [Report(launch, self.known[keys[launch.name]]) for launch in found]
 
-    def _keep(self) -> None:
-        if self.path is not None:
-            kept = {key: asdict(usage) for key, usage in self.known.items()}
-            self.path.write_text(json.dumps(kept), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Line:
-    """A program in one precision on one architecture."""
-
-    name: str
-    precision: GpuPrecision
-    arch: str
-    functions: int
-    registers: int
-    spilled: int
-
-    def __str__(self) -> str:
-        head = f"{self.name:<20} {self.precision:<5} sm_{self.arch}"
-        return f"{head} {self.functions:>5} functions, at most {self.registers:>3} registers"
+    def keep(self) -> None:
+        """Write everything down, if it is to be kept."""
+        if self.path is None:
+            return
+        kept = {
+            "known": {key: asdict(usage) for key, usage in self.known.items()},
+            "lines": {key: asdict(line) for key, line in self.lines.items()},
+        }
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(kept), encoding="utf-8")
+        new.replace(self.path)
 
     @property
-    def row(self) -> str:
-        """A row of the table."""
-        parts = (self.name, self.precision, f"sm_{self.arch}", self.functions, self.registers)
-        return f"| {' | '.join(map(str, parts))} | {self.spilled} |"
+    def table(self) -> str:
+        """What was found of all programs, in Markdown."""
+        lines = [self.lines[key] for key in sorted(self.lines)]
+        spilled = sum(line.spilled for line in lines)
+        archs = sorted({line.arch for line in lines})
+        counts = ", ".join(
+            f"{len({f for line in lines if line.arch == arch for f in line.functions})} distinct"
+            f" functions for sm_{arch}"
+            for arch in archs
+        )
+        rows = "\n".join(line.row for line in lines)
+        programs = len({line.name for line in lines})
+        words = (
+            f"{programs} programs, inference and training at batch {BATCH}: {counts}; {spilled}"
+            f" bytes spilled or on the stack. NVRTC {'.'.join(map(str, version()))}; compiled, not"
+            " run on a GPU."
+        )
+        return f"# What NVRTC makes of the zoo\n\n{words}\n\n{HEAD}{rows}\n"
 
 
 HEAD = """| program | precision | architecture | functions | most registers | bytes spilled |
@@ -151,8 +182,7 @@ def main() -> None:
     options = parser.parse_args()
     if (reason := unavailable()) is not None:
         raise SystemExit(reason)
-    store, lines, faults = Store(options.kept), list[Line](), dict[str, None]()
-    counts: dict[str, set[str]] = {arch: set() for arch in options.arch or ARCHS}
+    store, faults = Store(options.kept), dict[str, None]()
     for name in options.names:
         begin = perf_counter()
         for precision in options.precision or PRECISIONS:
@@ -161,22 +191,19 @@ def main() -> None:
                 for training in (False, True)
                 for launch in launches(name, training=training, precisions=[precision])
             }
-            for arch in counts:
+            for arch in options.arch or ARCHS:
                 reports = store.reports(list(every.values()), arch)
-                counts[arch] |= set(every)
                 most = max(report.usage.registers for report in reports)
                 spilled = sum(report.usage.spilled + report.usage.stack for report in reports)
-                lines.append(Line(name, precision, arch, len(every), most, spilled))
-                print(lines[-1], flush=True)
+                line = Line(name, precision, arch, tuple(every), most, spilled)
+                store.lines[f"{name} {precision} {arch}"] = line
+                print(line, flush=True)
                 faults |= dict.fromkeys(f"sm_{arch} {f}" for r in reports for f in r.faults)
+        store.keep()
         print(f"{name}: {perf_counter() - begin:.1f} s", flush=True)
-    total = ", ".join(f"{len(names)} functions for sm_{arch}" for arch, names in counts.items())
-    verdict = "\n".join(faults) if faults else "no spills, no stack, registers within bounds"
-    print(f"{total}\n{verdict}")
+    print("\n".join(faults) if faults else "no spills, no stack, registers within bounds")
     if options.table is not None:
-        rows = "\n".join(line.row for line in lines)
-        text = f"{HEAD}{rows}\n\n{total}; {verdict}. NVRTC {'.'.join(map(str, version()))}.\n"
-        options.table.write_text(text, encoding="utf-8")
+        options.table.write_text(store.table, encoding="utf-8")
     raise SystemExit(1 if faults else 0)
 
 
