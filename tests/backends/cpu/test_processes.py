@@ -195,6 +195,7 @@ import os, signal
 from collections import deque
 from cnndsl.backends.cpu.processes import Worker
 from cnndsl.backends.cpu.target import host_target
+from cnndsl.backends.cpu.threads import Crew
 worker = Worker(host_target(), [], deque(), lambda index, image: None)
 print(worker._process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -219,6 +220,7 @@ def test_processes_end_with_the_one_that_started_them() -> None:
 
 
 def test_programs_are_the_same_however_many_compiled_them(eager: list[int], tmp_path: Path) -> None:
+    Crew.shared()  # Else the first store would get its code, too.
     graph = Graph("chain")
     b = Builder(graph)
     value = b.emit(input_, attrs=InputAttrs(f32(3, 40)), name="x")
