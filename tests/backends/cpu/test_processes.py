@@ -20,6 +20,7 @@ from cnndsl.backends.cpu.emit import FunctionEmitter
 from cnndsl.backends.cpu.llvm import F32, PTR, Module, constant
 from cnndsl.backends.cpu.objects import ObjectStore
 from cnndsl.backends.cpu.target import host_target
+from cnndsl.backends.cpu.threads import Crew
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import f32
@@ -195,7 +196,6 @@ import os, signal
 from collections import deque
 from cnndsl.backends.cpu.processes import Worker
 from cnndsl.backends.cpu.target import host_target
-from cnndsl.backends.cpu.threads import Crew
 worker = Worker(host_target(), [], deque(), lambda index, image: None)
 print(worker._process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
