@@ -20,6 +20,7 @@ from cnndsl.backends.cpu.emit import FunctionEmitter
 from cnndsl.backends.cpu.llvm import F32, PTR, Module, constant
 from cnndsl.backends.cpu.objects import ObjectStore
 from cnndsl.backends.cpu.target import host_target
+from cnndsl.backends.cpu.threads import Crew
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import f32
@@ -219,6 +220,7 @@ def test_processes_end_with_the_one_that_started_them() -> None:
 
 
 def test_programs_are_the_same_however_many_compiled_them(eager: list[int], tmp_path: Path) -> None:
+    Crew.shared()  # Else the first store would get its code, too.
     graph = Graph("chain")
     b = Builder(graph)
     value = b.emit(input_, attrs=InputAttrs(f32(3, 40)), name="x")
