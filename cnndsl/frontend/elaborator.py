@@ -17,6 +17,7 @@ from cnndsl.frontend.explain import counted
 from cnndsl.frontend.imports import Loader
 from cnndsl.frontend.instances import declares_input
 from cnndsl.frontend.memory import warn_of_memory
+from cnndsl.frontend.objectives import judge_objectives
 from cnndsl.frontend.places import Place
 from cnndsl.frontend.read_sections import SectionReader
 from cnndsl.frontend.records import Entry, Frame, NetworkBuilder, Source
@@ -277,6 +278,7 @@ class Elaborator(Endings):
                 if train is not None:
                     reader.errors.append(_second_train(section))
                 train = reader.train(section)
+                reader.errors += judge_objectives(section, self.program)
             elif word == "data":
                 found = reader.data(section)
                 data[found.name] = found

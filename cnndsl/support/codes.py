@@ -80,6 +80,7 @@ CODES: dict[str, str] = {
     "E0617": "a number or list that is too large",
     "E0650": "text that is not a graph",
     # --- E07 training and weights
+    "E0701": "a step of training that teaches nothing",
     "E0702": "weights that do not fit",
     "E0710": "a weights file that is not there",
     "E0711": "a weights file that is damaged",
