@@ -53,6 +53,28 @@ def depthwise(images: int, channels: int, size: int, stride: int = 1) -> Conv:
     return Conv(images, channels, channels, size, stride=stride, groups=channels)
 
 
+DIRECT_SHAPES = (
+    "ResNet 64, 56²",
+    "ResNet 128, 28²",
+    "ResNet 256, 14²",
+    "ResNet 512, 7²",
+    "ResNet 64→256, 56², 1x1",
+    "ResNet 256→64, 56², 1x1",
+    "ResNet 512→2048, 7², 1x1",
+    "VGG 64, 224²",
+)
+"""Layers whose direct convolution is to reach 95 % of what the multiply-add units can."""
+WINOGRAD_SHAPES = (
+    "VGG 64, 224²",
+    "VGG 64→128, 112²",
+    "VGG 128, 112²",
+    "VGG 256, 56²",
+    "VGG 512, 28²",
+    "ResNet 64, 56²",
+    "ResNet 128, 28²",
+)
+"""Layers whose convolution is to be as fast as 3 times what the units can, if summed directly."""
+
 CASES: dict[str, Conv | Dense] = {
     "VGG 64, 224²": Conv(1, 64, 64, 224),
     "VGG 64→128, 112²": Conv(1, 64, 128, 112),

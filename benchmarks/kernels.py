@@ -29,7 +29,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from kernel_cases import CASES, Conv, Dense
+from kernel_cases import CASES, DIRECT_SHAPES, WINOGRAD_SHAPES, Conv, Dense
 
 KINDS = ("forward", "image", "weight")
 ENOUGH = 0.004
@@ -51,12 +51,15 @@ def repeat(once: Callable[[], object], seconds: float, threads: int) -> list[flo
 # --- ours
 
 
-def our_layer(case: Conv | Dense, kind: str, threads: int) -> tuple[Callable[[], None], str]:
-    """Compile a layer; give what runs its kernel, and the algorithm."""
+def our_layer(
+    case: Conv | Dense, kind: str, threads: int, algorithm: str | None = None
+) -> tuple[Callable[[], None], str]:
+    """Compile a layer, perhaps with one algorithm; give what runs its kernel, and which it is."""
     import numpy as np
 
     import cnndsl.ops  # noqa: F401 - defines the ops
     from cnndsl.backends.cpu.backend import CpuBackend, CpuExecutable
+    from cnndsl.backends.cpu.policy import Policy
     from cnndsl.backends.cpu.program import crew_size
     from cnndsl.backends.cpu.threads import Crew
     from cnndsl.ir.builder import Builder
@@ -69,7 +72,8 @@ def our_layer(case: Conv | Dense, kind: str, threads: int) -> tuple[Callable[[],
     b = Builder(graph)
     values = [b.emit(input_, attrs=InputAttrs(one), name=f"x{i}") for i, one in enumerate(types)]
     graph.outputs = {"y": b.emit(op, *values, attrs=attrs, name="node")}
-    executable = CpuBackend(threads=threads).compile(make_plan(graph))
+    policy = Policy(algorithms={} if algorithm is None else {op.name: algorithm})
+    executable = CpuBackend(threads=threads, policy=policy).compile(make_plan(graph))
     assert isinstance(executable, CpuExecutable)
     rng = np.random.default_rng(0)
     executable.run(
@@ -274,6 +278,40 @@ def compare(name: str, kind: str, peer: Peer, *, threads: int, rounds: int) -> d
     }
 
 
+def goals(most: float, *, threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Time the layers that have a goal, forward, with the algorithm that the goal is for."""
+    wanted = [(name, "direct", 0.95) for name in DIRECT_SHAPES]
+    wanted += [(name, "winograd4", 3.0) for name in WINOGRAD_SHAPES]
+    rows = []
+    for name, algorithm, share in wanted:
+        once, _ = our_layer(CASES[name], "forward", threads, algorithm)
+        once()
+        mine = median(median(repeat(once, ENOUGH, threads)) for _ in range(rounds))
+        gflops = CASES[name].flops / mine / 1e9
+        found = {"layer": name, "algorithm": algorithm, "ms": mine * 1e3, "gflops": gflops}
+        rows.append({**found, "share": gflops / most, "wanted": share})
+        print(f"{name:36} {algorithm:10} {gflops:6.0f} GF/s {gflops / most:6.0%} of {share:.0%}")
+    return rows
+
+
+def goal_table(rows: list[dict[str, Any]]) -> str:
+    """Write them as Markdown."""
+    lines = [
+        "",
+        "Forward, one image, each with the algorithm that its goal is for; operations are counted "
+        "as the direct sum's.",
+        "",
+        "| layer | algorithm | ms | GFLOP/s | of the ceiling | wanted |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {r['layer']} | {r['algorithm']} | {r['ms']:.3f} | {r['gflops']:.0f} "
+        f"| {r['share']:.0%} | {r['wanted']:.0%} |"
+        for r in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def table(rows: list[dict[str, Any]], most: float, threads: int) -> str:
     """Write the results as Markdown."""
     lines = [
@@ -299,14 +337,23 @@ def main() -> None:
     parser.add_argument("--only", default="", help="run layers whose name holds this")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--goals", action="store_true", help="only the layers that have a goal")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
         serve(args.threads)
         return
-    if not args.peer:
+    if not args.peer and not args.goals:
         parser.error("--peer must name an interpreter with torch")
     most = ceiling(args.threads)
+    named = goals(most, threads=args.threads, rounds=args.rounds)
+    if args.goals:
+        (args.out / "goals.md").write_text(
+            f"{args.threads} threads; the multiply-add units reach {most:.0f} GFLOP/s.\n"
+            + goal_table(named),
+            encoding="utf-8",
+        )
+        return
     peer = Peer(args.peer, args.threads)
     rows = []
     for name in (name for name in CASES if args.only in name):
@@ -319,8 +366,16 @@ def main() -> None:
                 flush=True,
             )
     peer.close()
-    (args.out / "kernels.md").write_text(table(rows, most, args.threads), encoding="utf-8")
-    record = {"machine": platform.machine(), "threads": args.threads, "ceiling": most, "rows": rows}
+    (args.out / "kernels.md").write_text(
+        table(rows, most, args.threads) + goal_table(named), encoding="utf-8"
+    )
+    record = {
+        "machine": platform.machine(),
+        "threads": args.threads,
+        "ceiling": most,
+        "rows": rows,
+        "goals": named,
+    }
     (args.out / "kernels.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

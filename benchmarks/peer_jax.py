@@ -184,8 +184,13 @@ class Written:
         total = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, strides, pads)
         if attrs["count_padding"]:
             return total / (window[1] * window[2] if self.last else window[2] * window[3])
-        ones = np.ones((1, *x.shape[1:]), np.float32)
-        return total / jax.lax.reduce_window(ones, 0.0, jax.lax.add, window, strides, pads)
+        image = x.shape[1:3] if self.last else x.shape[2:]
+        down, across = (
+            seen(*axis)
+            for axis in zip(image, attrs["window"], attrs["strides"], attrs["padding"], strict=True)
+        )
+        counts = np.outer(down, across).astype(np.float32)
+        return total / (counts[:, :, None] if self.last else counts)
 
     def _norm(self, step: dict[str, Any], x: Any, w: list[Any]) -> Any:
         import jax
@@ -228,3 +233,10 @@ class Written:
             return x
         kept = jax.random.bernoulli(jax.random.fold_in(self.key, number), 1 - rate, x.shape)
         return jnp.where(kept, x / (1 - rate), 0.0)
+
+
+def seen(length: int, window: int, stride: int, padding: tuple[int, int]) -> Any:
+    """Count the real elements under each place of a window, along one axis."""
+    before, after = padding
+    first = np.arange(0, length + before + after - window + 1, stride) - before
+    return np.minimum(first + window, length) - np.maximum(first, 0)

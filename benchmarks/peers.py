@@ -97,14 +97,21 @@ class Peer:
             env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": ""},
         )
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process is no more."""
+        return self._process.poll() is not None
+
     def ask(self, do: str, **more: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"do": do, **more}) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        line = ""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps({"do": do, **more}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"a peer ended with {self._process.wait()} when asked to {do}")
+            raise PeerError(f"its process ended with {self._process.wait()} when asked to {do}")
         answer = json.loads(line)
         if "error" in answer:
             raise PeerError(answer["error"])
@@ -171,6 +178,8 @@ class Comparison:
         absent: dict[str, str] = {}
         for framework in self.frameworks(kind):
             try:
+                if self.peers[framework].ended:
+                    self._start(framework)
                 seconds = self.peers[framework].ask("build", kind=kind, batch=batch, one=False)
             except PeerError as error:
                 absent[framework] = str(error)

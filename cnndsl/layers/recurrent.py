@@ -110,7 +110,10 @@ class _Recurrent(LayerKind):
                 "E0307",
                 f"`{self.name}` reads a sequence row by row, and was given {show_size(inputs[0])}",
                 label="needs rows",
-                helps=[f"`reshape [{length}x1x1]` makes {length} steps of one number"],
+                helps=[
+                    "if these are the last state of a recurrence, write `all` there: every state",
+                    f"`reshape [{length}x1x1]` makes {length} steps of one number",
+                ],
             )
         rows, width, channels = inputs[0]
         return rows, width * channels

@@ -25,11 +25,12 @@ from cnndsl.backends.cpu.table import kernels as rules
 from cnndsl.backends.cpu.target import CpuTarget, host_target, unavailable
 from cnndsl.backends.cpu.threads import MOST_THREADS, Crew, usable_processors
 from cnndsl.backends.cpu.tuning import WAYS, Choices, names_of, tune
+from cnndsl.backends.cpu.updates import groups, joined
 from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType
 from cnndsl.ops.rules import Array, compute
-from cnndsl.plan.plan import Arena, Plan
+from cnndsl.plan.plan import Arena, Plan, Step
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.runtime.profile import Ceiling, Profile
 from cnndsl.support.diagnostics import BackendError
@@ -137,9 +138,8 @@ class CpuBackend(Backend):
             )
         target = self._target or host_target()
         policy = self._measured(plan, self.policy_of(plan))
-        compiled = KernelSet(
-            (*plan.prepare, *plan.steps), target, policy, self._store, processes=self.threads
-        )
+        steps = (*plan.prepare, *map(joined, groups(plan.steps)))
+        compiled = KernelSet(steps, target, policy, self._store, processes=self.threads)
         return CpuExecutable(plan, compiled, self._store, threads=self.threads)
 
 
@@ -176,11 +176,17 @@ class CpuExecutable(Executable):
         self.threads = threads
         self.target = compiled.target
         self._kernels = compiled
-        codes = {step.node.id: self._kernels.code(step) for step in (*plan.prepare, *plan.steps)}
-        prepare = [codes[step.node.id] for step in plan.prepare]
-        run = [codes[step.node.id] for step in plan.steps]
-        self._preparing = make_recipe(plan, plan.prepare, prepare, keep=False)
-        self._running = make_recipe(plan, plan.steps, run, keep=True)
+        self._groups = tuple(groups(plan.steps))
+        launched = tuple(map(joined, self._groups))
+        self._steps: dict[NodeId, Step] = {
+            member.node.id: step
+            for group, step in zip(self._groups, launched, strict=True)
+            for member in group
+        }
+        self._steps.update((step.node.id, step) for step in plan.prepare)
+        code = self._kernels.code
+        self._preparing = make_recipe(plan, plan.prepare, [*map(code, plan.prepare)], keep=False)
+        self._running = make_recipe(plan, launched, [*map(code, launched)], keep=True)
         self._shared = {arena: self._allocate(arena) for arena in _SHARED}
         self._kept = allocate(self._running.kept_bytes)
         self._state = {
@@ -205,14 +211,13 @@ class CpuExecutable(Executable):
 
     def kernel(self, node: NodeId) -> Kernel:
         """Give the kernel that computes a node; `KeyError` for one that is not launched."""
-        steps = {step.node.id: step for step in (*self.plan.prepare, *self.plan.steps)}
-        return self._kernels.kernel(steps[node])
+        return self._kernels.kernel(self._steps[node])
 
     def artifacts(self) -> Mapping[str, str]:
         """Give LLVM's text and the assembly of every distinct kernel, under the nodes' names."""
         users: dict[str, list[str]] = {}
         for step in (*self.plan.prepare, *self.plan.steps):
-            users.setdefault(self._kernels.kernel(step).text, []).append(step.node.id)
+            users.setdefault(self.kernel(step.node.id).text, []).append(step.node.id)
         named = {f"; {', '.join(ids)}\n{text}": text for text, ids in users.items()}
         return {
             "llvm": "\n".join(named),
@@ -284,12 +289,13 @@ class CpuExecutable(Executable):
         for name, array in feeds.items():
             np.copyto(frame.inputs[name], array)
         program = frame.program
-        times = []
+        times: list[float] = []
         if timed:
-            for rows in pairwise(program.bounds):
+            for group, rows in zip(self._groups, pairwise(program.bounds), strict=True):
                 since = perf_counter()
                 self._walk(program, rows)
-                times.append(perf_counter() - since)
+                # What is done in one walk takes the same for each.
+                times.extend([(perf_counter() - since) / len(group)] * len(group))
         else:
             self._walk(program)
         outputs = {name: array.copy() for name, array in frame.outputs.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from cnndsl.backends.cpu.llvm import I1, I32, I64, PTR, Index, LType, Module, V, constant
 from cnndsl.backends.cpu.llvm import vector_constant as vector_constant
@@ -262,10 +263,14 @@ class FunctionEmitter:
         name = f"masked.gather.{kind.mangled}.v{lanes}p0"
         return self.intrinsic(name, kind, places, constant(I32, kind.nbytes), chosen, other)
 
-    def prefetch(self, pointer: V, kind: LType, index: Index) -> None:
+    def prefetch(
+        self, pointer: V, kind: LType, index: Index, *, use: Literal["read", "write"] = "read"
+    ) -> None:
         """Ask for the line of an element, which may lie anywhere, before it is needed."""
         place = self.at(pointer, kind, index)
-        words = [constant(I32, number) for number in (0, 2, 1)]
+        # Whether it is written, how near it shall come, and that it is no code.
+        numbers = (0, 2, 1) if use == "read" else (1, 3, 1)
+        words = [constant(I32, number) for number in numbers]
         self.perform("prefetch.p0", place, *words)
 
     def variable(self, first: V) -> Slot:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cnndsl.backends.cpu import cost
 from cnndsl.backends.cpu.backend import CpuBackend, CpuExecutable
+from cnndsl.backends.cpu.kernels import conv_direct
 from cnndsl.backends.cpu.kernels.conv_frame import frame_of
 from cnndsl.backends.cpu.kernels.conv_taps import forward_taps, gradient_taps
 from cnndsl.backends.cpu.policy import DEFAULT_POLICY, Policy
@@ -156,6 +157,61 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(op: str, case: str) -> 
     for threads in (2, 3, 4, 8):
         other = run(compiled(OPS[op], sample, threads=threads), OPS[op], sample)
         assert np.array_equal(one, other)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("target", ["host", "haswell"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case((3, 32, 7, 7), (70, 32, 3, 3), SlideAttrs((2, 2), ((1, 1), (1, 1)))),
+        Case((3, 48, 7, 7), (192, 24, 3, 1), SlideAttrs(padding=((1, 1), (0, 0)), groups=2)),
+    ],
+)
+def test_many_weights_are_gone_through_once_for_all_images(
+    case: Case, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, policy = case.sample(conv2d), Policy(algorithms={"conv2d": "direct"})
+    # Each thread has a frame of its own, or units that follow one another read the same pixels.
+    usual = compiled(conv2d, sample, target=target_called(target), policy=policy)
+    monkeypatch.setattr(conv_direct, "FAR_BYTES", 0)
+    found: list[Array] = []
+    for threads in (1, 2, 3):
+        executable = compiled(
+            conv2d, sample, threads=threads, target=target_called(target), policy=policy
+        )
+        assert executable.kernel(NodeId("node")).text != usual.kernel(NodeId("node")).text
+        found.append(run(executable, conv2d, sample))
+    expected = evaluate(usual.plan.graph, feeds_of(conv2d, 0, sample), dtype=DType.F64)["y0"]
+    assert gap(found[0], expected) < BOUND[DType.F32]
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+def test_a_residual_is_asked_for_before_the_sums_are_made() -> None:
+    steps = (ScalarStep(add, Attrs(), (0, 1)),)
+    attrs = Conv2dAttrs(epilogue=ScalarProgram(2, steps))
+    x, weight = f32(1, 16, 8, 16), f32(8, 16, 1, 1)
+    asked = []
+    for extra in (f32(1, 8, 8, 16), f32(1, 8, 1, 1)):
+        sample = Sample((x, weight, extra), attrs)
+        text = compiled(conv2d, sample).kernel(NodeId("node")).text
+        asked.append(text.count("call void @llvm.prefetch"))
+    # What a whole channel shares is near anyway.
+    assert asked[0] > asked[1]
+
+
+def test_pixels_and_results_that_no_core_holds_are_asked_for() -> None:
+    def asked(images: int, size: int, weight: Shape) -> tuple[int, int]:
+        sample = Case((images, weight[1], size, size), weight).sample(conv2d)
+        kernel = compiled(conv2d, sample).kernel(NodeId("node"))
+        calls = [line for line in kernel.text.splitlines() if "call void @llvm.prefetch" in line]
+        written = sum("i32 1, i32 3, i32 1)" in line for line in calls)
+        return len(calls) - written, written
+
+    # Pixels of the next tile, beside weights.
+    assert asked(1, 32, (16, 64, 1, 1))[0] < asked(32, 32, (16, 64, 1, 1))[0]
+    assert asked(1, 30, (32, 1, 3, 3))[1] == 0
+    assert asked(100, 30, (32, 1, 3, 3))[1] > 0
 
 
 @st.composite

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.cpu.emit import FunctionEmitter
+from cnndsl.backends.cpu.kernels import winograd as winograd_module
+from cnndsl.backends.cpu.kernels import winograd_cuts
 from cnndsl.backends.cpu.kernels.conv_taps import forward_taps, gradient_taps
 from cnndsl.backends.cpu.kernels.conv_turn import turn
-from cnndsl.backends.cpu.kernels.winograd_cuts import cut_tiles, fits_winograd
+from cnndsl.backends.cpu.kernels.winograd_cuts import Cuts, cut_tiles, fits_winograd
 from cnndsl.backends.cpu.kernels.winograd_points import minimal
 from cnndsl.backends.cpu.kernels.winograd_transform import sandwich
 from cnndsl.backends.cpu.llvm import F32, F64, LType, V
@@ -183,6 +185,45 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(shape: str) -> None:
         executable = compiled(conv2d, sample, threads=threads, policy=winograd("winograd4"))
         found.append(run(executable, conv2d, sample))
     assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_filters_that_no_cache_holds_are_gone_through_once(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = SHAPES[shape].sample(conv2d)
+    near = compiled(conv2d, sample, policy=winograd("winograd4"))
+    monkeypatch.setattr(winograd_module, "SHARED_SIZE", 0)
+    monkeypatch.setattr(winograd_cuts, "SHARED_SIZE", 0)
+    expected = evaluate(near.plan.graph, feeds_of(conv2d, 0, sample), dtype=DType.F64)["y0"]
+    found: list[Array] = []
+    for threads in (1, 2, 3):
+        far = compiled(conv2d, sample, threads=threads, policy=winograd("winograd4"))
+        # Tiles are transformed in a phase of their own.
+        assert len(far.kernel(NodeId("node")).phases) == 3
+        found.append(run(far, conv2d, sample))
+    assert gap(found[0], expected) < BOUND["winograd4"]
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+def test_blocks_are_larger_where_filters_come_from_memory() -> None:
+    def cuts(channels: int) -> Cuts:
+        x, weight = (8, channels, 28, 28), (channels, channels, 3, 3)
+        return cut_tiles(forward_taps(SAME, x, weight, x), 4, item=4)
+
+    assert cuts(128).tiles == 7  # of a row of tiles
+    assert cuts(512).tiles == 98  # of two images
+
+
+def test_room_is_made_for_results_that_no_core_holds() -> None:
+    def made(images: int) -> int:
+        sample = Case((images, 16, 32, 32), (32, 16, 3, 3), SAME).sample(conv2d)
+        text = compiled(conv2d, sample, policy=winograd("winograd4")).kernel(NodeId("node")).text
+        return text.count("i32 1, i32 3, i32 1)")
+
+    assert made(1) == 0
+    assert made(64) > 0
 
 
 def test_exact_precision_forbids_it() -> None:

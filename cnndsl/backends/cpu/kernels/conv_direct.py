@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.cpu.kernel import (
@@ -23,9 +22,10 @@ from cnndsl.backends.cpu.kernels.conv_cuts import (
     Pixels,
 )
 from cnndsl.backends.cpu.kernels.conv_frame import Frame, frame_of, write_frames
-from cnndsl.backends.cpu.kernels.conv_layout import Layout, layout_of
+from cnndsl.backends.cpu.kernels.conv_layout import Layout, layout_of, may_flatten, moves
 from cnndsl.backends.cpu.kernels.conv_pack import FEW_INPUTS, Panels, block_start, input_block
 from cnndsl.backends.cpu.kernels.conv_steps import (
+    AHEAD,
     ONE_STEP,
     Side,
     Unrolled,
@@ -37,7 +37,7 @@ from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.conv_tile import MOST_WRITTEN, DirectTile, choose_tile
 from cnndsl.backends.cpu.kernels.conv_turn import turn
 from cnndsl.backends.cpu.lanes import mask_below
-from cnndsl.backends.cpu.llvm import I64, Index, LType, V
+from cnndsl.backends.cpu.llvm import Index, LType, V
 
 
 def write_taps(
@@ -48,7 +48,7 @@ def write_taps(
     Gives the tile that was chosen.
     """
     lanes, kind = k.lanes(k.results[0]), element(k.results[0])
-    flat_finish = finish.flat() if _may_flatten(sums) else None
+    flat_finish = finish.flat() if may_flatten(sums) else None
     seen = sums
     if flat_finish is not None:
         size = sums.places[0] * sums.places[1]
@@ -62,26 +62,17 @@ def write_taps(
     depth = input_block(sums.inputs, pointwise=sums.is_pointwise)
     panels = Panels(sums, tile.outputs(lanes), depth)
     packed = panels.write(k, operands[1], kind)
-    _Direct(
-        k,
-        kind,
-        lanes,
-        sums,
-        tile,
-        frame,
-        layout,
-        panels,
-        packed,
-        flat_finish or finish,
-        operands[0],
-    ).write()
+    read = k, kind, lanes, sums, tile, frame, layout
+    _Direct(*read, panels, packed, flat_finish or finish, operands[0]).write()
     return tile
 
 
-def _may_flatten(sums: TapSum) -> bool:
-    return sums.is_pointwise and all(
-        lattice.step == 1 and lattice.start == 0 for lattice in sums.lattices
-    )
+FEW_PANELS = 16
+"""Panels of filters that go through the same pixels."""
+CHANNELS_AHEAD = 2
+"""Channels between what is copied and what is asked for."""
+ROWS_AHEAD = 2
+"""Rows of tiles between what is computed and where there is made room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +215,8 @@ class _Direct:
         with f.loop(0, self.sums.inputs) as c:
             source = f.at(f.operand(self.operand), self.kind, f.imul(f.iadd(channel, c), size))
             place = f.at(target, self.kind, f.imul(c, count * frame.pitch))
+            ahead = f.at(source, self.kind, CHANNELS_AHEAD * size)
+            frame.ask(f, self.kind, ahead, (first, count))
             frame.write_rows(f, self.kind, source, place, (first, f.iadd(first, count)))
         return target
 
@@ -283,7 +276,7 @@ class _Direct:
         if tile.by_filter:
             pixels = Side(image, [i * layout.column for i in range(tile.numbers)])
             filters = Side(sides[1], [v * self.lanes for v in range(tile.vectors)])
-            sums = accumulate(f, wide, pixels, filters, walks, unrolled=unrolled, ahead="vectors")
+            sums = accumulate(f, wide, pixels, filters, walks, unrolled=unrolled, ahead=(0, AHEAD))
             self._store_filters(f, sums, where)
             return
         filters = Side(sides[1], range(tile.numbers))
@@ -291,19 +284,35 @@ class _Direct:
         pixels = Side(image, [r * layout.row + v * self.lanes for r, v in places])
         turned = [Walk(w.count, w.vectors, w.numbers) for w in walks]
         swapped = [(b, a) for a, b in unrolled]
-        sums = accumulate(f, wide, filters, pixels, turned, unrolled=swapped, ahead="numbers")
+        sums = accumulate(f, wide, filters, pixels, turned, unrolled=swapped, ahead=self._ahead)
         self._store_pixels(f, sums, where)
 
     def _ask(self, f: PhaseEmitter, where: tuple[Index, Index, Index, Index]) -> None:
-        """Ask for what the epilogue of a tile will read, before its sums are made."""
+        """Ask for what the epilogue of a tile will read, and for where later tiles will store."""
         image, channel, y, x = where
         tile = self.tile
+        room = not tile.by_filter and self.layout.places[0] > 1 and self.finish.is_large
         across = range(0, tile.columns(self.lanes), self.lanes)
         for filter_ in range(min(tile.outputs(self.lanes), self.sums.outputs)):
             for r in range(tile.rows):
                 for column in across:
                     place = image, f.iadd(channel, filter_), f.iadd(y, r), f.iadd(x, column)
                     self.finish.ask(f, place)
+                    if room:
+                        below = f.iadd(place[2], ROWS_AHEAD * tile.rows)
+                        self.finish.make_room(f, (*place[:2], below, place[3]))
+
+    @property
+    def _ahead(self) -> tuple[int, int]:
+        """Give how far ahead weights are asked for, and pixels, which lie in the next tile.
+
+        A channel's pixels are on pages of their own; where many panels go through them it is enough
+        that the first one waits.
+        """
+        sums, tile = self.sums, self.tile
+        far = sums.images * sums.inputs * self.layout.plane * self.kind.nbytes > FAR_BYTES
+        few = sums.is_pointwise and self.panels.count <= FEW_PANELS
+        return AHEAD, tile.columns(self.lanes) if far and few else 0
 
     def _walks(self, f: PhaseEmitter, plane: int) -> tuple[list[Walk], Unrolled, int]:
         """Give the loops, image first; the steps written out; and where the image begins."""
@@ -323,10 +332,10 @@ class _Direct:
                 if self._stays_in_registers(written):
                     return [], written, 0
             if self._stays_in_registers(steps):
-                first, down = self._moves(layout.down)
+                first, down = moves(self.k.module, layout.down)
                 return [*walks, Walk(rows, down, columns * outputs)], steps, first
-        first, down = self._moves(layout.down)
-        left, across = self._moves(layout.across)
+        first, down = moves(self.k.module, layout.down)
+        left, across = moves(self.k.module, layout.across)
         walks += [
             Walk(rows, down, columns * block * outputs),
             Walk(columns, across, block * outputs),
@@ -354,14 +363,6 @@ class _Direct:
         seen = {offset + to for offset in own for to, _ in steps}
         shared = len(own) * len(steps) > len(seen)
         return not shared or sums + len(seen) <= self.k.target.registers
-
-    def _moves(self, offsets: Sequence[int]) -> tuple[int, int | V]:
-        """Give the first offset, and the step from each to the next or a table of distances."""
-        distances = [offset - offsets[0] for offset in offsets]
-        step = distances[1] if len(distances) > 1 else 0
-        if all(distance == i * step for i, distance in enumerate(distances)):
-            return offsets[0], step
-        return offsets[0], self.k.module.table(I64, distances)
 
     def _store_filters(
         self,

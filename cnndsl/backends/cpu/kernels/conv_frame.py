@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cnndsl.backends.cpu.emit import Chunk
 from cnndsl.backends.cpu.kernel import (
+    LINE_BYTES,
     Buffer,
     KernelBuilder,
     Memory,
@@ -70,6 +71,12 @@ class Frame:
             for part in range(self.stretch):
                 place = f.iadd(f.imul(f.isub(y, rows[0]), self.pitch), part * self.columns)
                 self._write_stretch(f, kind, (source, begin), (target, place), part, inside)
+
+    def ask(self, f: PhaseEmitter, kind: LType, source: V, rows: tuple[Index, int]) -> None:
+        """Ask for what a copy of so many rows from the first one on reads of a channel."""
+        begin = f.imul(f.iadd(f.imul(rows[0], self.spacing[0]), self.corner[0]), self.image[1])
+        with f.loop(0, rows[1] * self.image[1], LINE_BYTES // kind.nbytes) as i:
+            f.prefetch(source, kind, f.iadd(begin, i))
 
     def _row_is_real(self, f: PhaseEmitter, line: Index) -> V | None:
         low, high = self.corner[0], self.corner[0] + (self.rows - 1) * self.spacing[0]

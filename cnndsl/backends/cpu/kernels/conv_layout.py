@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnndsl.backends.cpu.kernels.conv_frame import Frame
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
+from cnndsl.backends.cpu.llvm import I64, Module, V
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,19 @@ def layout_of(sums: TapSum, frame: Frame, *, flat: bool) -> Layout:
     return Layout(
         sums.places, row, column, frame.plane, rows, tuple(frame.offset(0, a) for a in across)
     )
+
+
+def may_flatten(sums: TapSum) -> bool:
+    """Tell whether rows and columns of `sums` may be walked over as one."""
+    return sums.is_pointwise and all(
+        lattice.step == 1 and lattice.start == 0 for lattice in sums.lattices
+    )
+
+
+def moves(module: Module, offsets: Sequence[int]) -> tuple[int, int | V]:
+    """Give the first offset, and the step from each to the next or a table of distances."""
+    distances = [offset - offsets[0] for offset in offsets]
+    step = distances[1] if len(distances) > 1 else 0
+    if all(distance == i * step for i, distance in enumerate(distances)):
+        return offsets[0], step
+    return offsets[0], module.table(I64, distances)

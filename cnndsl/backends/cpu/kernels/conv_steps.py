@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
 
 from cnndsl.backends.cpu.emit import FunctionEmitter
 from cnndsl.backends.cpu.kernels.tiles import Tile, TileSize
@@ -45,8 +44,6 @@ STEP_CYCLES = 0.4
 AHEAD = 2048
 """Elements between what is read and what is asked for, of weights that come from memory: a stream
 of which the processor by itself asks for too little in advance."""
-Ahead = Literal["numbers", "vectors"]
-"""The side that is such a stream."""
 Unrolled = Sequence[tuple[int, int]]
 """Offsets of numbers and vectors for steps that are written out."""
 ONE_STEP: Unrolled = ((0, 0),)
@@ -79,12 +76,12 @@ def accumulate(
     walks: Sequence[Walk],
     *,
     unrolled: Unrolled = ONE_STEP,
-    ahead: Ahead | None = None,
+    ahead: tuple[int, int] = (0, 0),
 ) -> list[list[V]]:
     """Sum number[r] * vector[v] over all steps of the nested `walks`, the last innermost.
 
     Gives the sums [r][v]. Each sum is made in the order of the steps, rounded once a step.
-    What lies `AHEAD` elements further on the side `ahead` is asked for at each step.
+    What lies `ahead` elements further on a side is asked for at each step, unless that is 0.
     """
     size = TileSize(len(numbers.offsets), len(vectors.offsets))
     tile = Tile(f, size, wide)
@@ -100,11 +97,10 @@ def accumulate(
         )
         for to_number, to_vector in unrolled:
             loaded = [f.load(wide, right, f.iadd(o, to_vector)) for o in vectors.offsets]
-            if ahead == "numbers":
-                f.prefetch(left, wide, f.iadd(to_number, AHEAD))
-            elif ahead == "vectors":
-                for offset in vectors.offsets:
-                    f.prefetch(right, wide, f.iadd(offset, to_vector, AHEAD))
+            if ahead[0]:
+                f.prefetch(left, wide, f.iadd(to_number, ahead[0]))
+            for offset in vectors.offsets if ahead[1] else ():
+                f.prefetch(right, wide, f.iadd(offset, to_vector, ahead[1]))
             places = [f.iadd(offset, to_number) for offset in numbers.offsets]
             tile.outer(f, [f.load(wide.scalar, left, place) for place in places], loaded)
     return [[tile.get(f, r, v) for v in range(size.vectors)] for r in range(size.rows)]

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.cpu.emit import Chunk
-from cnndsl.backends.cpu.kernel import PhaseEmitter, row_major
+from cnndsl.backends.cpu.kernel import PhaseEmitter, element, row_major
 from cnndsl.backends.cpu.kernels.conv_taps import Lattice
 from cnndsl.backends.cpu.kernels.epilogue import Epilogue
 from cnndsl.backends.cpu.lanes import store_strided
 from cnndsl.backends.cpu.llvm import Index, V
 from cnndsl.ir.types import Shape, TensorType
+
+LARGE_BYTES = 4 << 20
+"""Bytes of a result that no core's own cache holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,16 @@ class Finish:
         """Ask for what will be read to finish the vector at `place`."""
         if self.epilogue is not None:
             self.epilogue.ask(f, self._where(f, place))
+
+    @property
+    def is_large(self) -> bool:
+        """Whether no core's own cache holds what is written."""
+        return self.result.nbytes > LARGE_BYTES
+
+    def make_room(self, f: PhaseEmitter, place: Sequence[Index]) -> None:
+        """Ask for the line at `place`, to which a vector will be stored."""
+        start = f.dot(self._where(f, place), row_major(self.result.shape))
+        f.prefetch(f.result(), element(self.result), start, use="write")
 
     def store(self, f: PhaseEmitter, value: V, place: Sequence[Index], mask: V | None) -> None:
         """Store the lanes of `mask`; `place` is image, channel, row and column of lane 0."""

@@ -76,7 +76,7 @@ class Epilogue:
         """Ask for what `apply` will read of large operands at `where`, long before it does."""
         kind = element(self.result)
         for number, strides in zip(self.extras, self.strides, strict=True):
-            if 0 not in strides:
+            if all(s or n == 1 for s, n in zip(strides, self.result.shape, strict=True)):
                 f.prefetch(f.operand(number), kind, f.dot(where, strides))
 
     def _load(

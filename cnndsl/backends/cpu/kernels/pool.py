@@ -7,6 +7,7 @@ from math import prod
 
 from cnndsl.backends.cpu.emit import Chunk
 from cnndsl.backends.cpu.kernel import KernelBuilder
+from cnndsl.backends.cpu.kernels.pool_narrow import is_narrow, write_narrow_max
 from cnndsl.backends.cpu.kernels.reduce import Sweep, add, larger, write_reduction
 from cnndsl.backends.cpu.kernels.windows import Windows
 from cnndsl.backends.cpu.lanes import (
@@ -41,6 +42,7 @@ def _pool(k: KernelBuilder, attrs: Pool2dAttrs, first: float, *, whole: bool | N
 
                 def taps(_: Index, image_row: Index) -> None:
                     pixels = f.at(source, at.kind, f.imul(image_row, at.image[1]))
+                    at.ask(f, pixels, chunk)
                     for tap in at.taps(f, pixels, chunk, first):
                         known = f.get(total)
                         joined = f.add(known, tap.value) if mean else f.maximum(known, tap.value)
@@ -58,6 +60,11 @@ def _pool(k: KernelBuilder, attrs: Pool2dAttrs, first: float, *, whole: bool | N
 @kernels.rule(max_pool2d)
 def max_pool2d_cpu(k: KernelBuilder, node: Node[Pool2dAttrs]) -> None:
     """Take the larger, tap by tap."""
+    x, y = k.operands[0], k.results[0]
+    at = Windows.of(k, node.attrs, x.shape, y)
+    if is_narrow(at):
+        write_narrow_max(at, flops=3.0 * y.size, nbytes=x.nbytes + y.nbytes)
+        return
     _pool(k, node.attrs, -math.inf)
 
 

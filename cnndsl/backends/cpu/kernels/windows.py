@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from math import prod
 
 from cnndsl.backends.cpu.emit import Chunk
-from cnndsl.backends.cpu.kernel import KernelBuilder, PhaseEmitter, ceil_div, element, pieces
+from cnndsl.backends.cpu.kernel import (
+    LINE_BYTES,
+    KernelBuilder,
+    PhaseEmitter,
+    ceil_div,
+    element,
+    pieces,
+)
+from cnndsl.backends.cpu.kernels.caches import SHARED_SIZE
 from cnndsl.backends.cpu.kernels.maps import GRAIN
 from cnndsl.backends.cpu.lanes import (
     conjunction,
@@ -21,6 +29,9 @@ from cnndsl.backends.cpu.lanes import (
 from cnndsl.backends.cpu.llvm import I64, Index, LType, V, constant
 from cnndsl.ir.types import Shape, TensorType
 from cnndsl.ops.pool import Pool2dAttrs
+
+AHEAD = 1024
+"""Pixels between what is read and what is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,15 @@ class Windows:
                 for tap in range(count)
             ]
         return [Tap(tap, values[tap], valid[tap]) for tap in range(count)]
+
+    def ask(self, f: PhaseEmitter, line: V, chunk: Chunk) -> None:
+        """Ask for the pixels that are read some rows later, where images come from memory."""
+        pixels = self.planes * prod(self.image)
+        if pixels * self.kind.nbytes <= SHARED_SIZE:
+            return
+        first = f.iadd(f.imul(chunk.index, self.attrs.strides[1]), AHEAD)
+        for begin in range(0, self.attrs.strides[1] * self.lanes, LINE_BYTES // self.kind.nbytes):
+            f.prefetch(line, self.kind, f.iadd(first, begin))
 
     def _pairs(self, f: PhaseEmitter, line: V, first: Index, other: float) -> list[V]:
         """Load pairs of neighbouring taps together, and part them."""

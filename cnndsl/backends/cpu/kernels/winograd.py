@@ -22,7 +22,7 @@ from cnndsl.backends.cpu.kernel import (
 )
 from cnndsl.backends.cpu.kernels.caches import SHARED_SIZE
 from cnndsl.backends.cpu.kernels.conv_pack import block_start
-from cnndsl.backends.cpu.kernels.conv_steps import Side, Walk, accumulate
+from cnndsl.backends.cpu.kernels.conv_steps import AHEAD, Side, Walk, accumulate
 from cnndsl.backends.cpu.kernels.conv_store import Finish
 from cnndsl.backends.cpu.kernels.conv_taps import TapSum
 from cnndsl.backends.cpu.kernels.winograd_cuts import cut_tiles, product_tile
@@ -130,7 +130,7 @@ class Winograd:
             panel = f.at(filters, self.kind, f.imul(i, spacing))
             right = Side(panel, [v * self.lanes for v in range(self.vectors)])
             walk = Walk(self.depth, 1, self.filters)
-            sums = accumulate(f, wide, left, right, [walk], ahead="vectors")
+            sums = accumulate(f, wide, left, right, [walk], ahead=(0, AHEAD))
             place = f.iadd(f.imul(i, self.product_spacing), f.imul(tile, self.filters))
             for r, row in enumerate(sums):
                 for v, value in enumerate(row):

@@ -144,6 +144,8 @@ class Tiles:
                     chosen = f.bits("and", mask, splat(f, real, lanes))
                 at = f.iadd(start, c * height * width)
                 zero = constant(wide, 0.0)
+                # The next vector of channels: what is read of them lies in too many places.
+                f.prefetch(f.operand(self.operand), wide, f.iadd(at, lanes * height * width))
                 pixels.append(f.masked_load(wide, f.operand(self.operand), at, chosen, zero))
             place = f.imul(f.iadd(f.imul(y, pitch), x), lanes)
             for i, value in enumerate(turn(f, pixels)):

@@ -115,6 +115,9 @@ class ResultTiles:
             mask = mask_below(f, f.isub(end, x), lanes)
             for i, value in enumerate(turn(f, pixels)):
                 place = image, f.iadd(channel, i), f.iadd(line, r), f.iadd(column, x)
+                if self.finish.is_large:
+                    below = f.iadd(place[2], self.form.outputs)
+                    self.finish.make_room(f, (*place[:2], below, place[3]))
                 if sums.outputs >= self.filters:
                     self.finish.store(f, value, place, mask)
                     continue
