@@ -103,6 +103,12 @@ def ratios(results: list[dict[str, Any]]) -> list[str]:
     for workload, found in best.items():
         if len(found) == 2:
             lines.append(f"{workload:<42}{found['ours'] / found['others']:.2f} x the best other")
+            lines += [
+                f"    {found['ours'] / result['images_per_second']:.2f} x {result['framework']}"
+                for result in results
+                if result.get("workload") == workload and "images_per_second" in result
+                if not result["framework"].startswith("cnndsl")
+            ]
     return lines
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from peer_cases import NETS
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-PEERS = ("torch eager", "torch compile")
+PEERS = ("torch eager", "torch compile", "jax")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ def _right(*, dry: bool) -> Iterator[Case]:
         told = {"name": name, "batch": 2 if dry else 8, "steps": 2 if dry else 10}
         yield Case(f"{name} beside the CPU", "training", told)
         yield Case(f"{name} replayed and queued", "replay", told)
+    for precision in ("fp32",) if dry else PRECISIONS:
+        told = {"name": "residual", "batch": 2 if dry else 32, "precision": precision}
+        yield Case(f"ways of libraries, {precision}", "libraries", told)
     if not dry:
         for precision in ("tf32", "bf16"):
             told = {"name": "residual", "batch": 8, "steps": 20, "precision": precision}
@@ -72,8 +75,10 @@ def _fast(*, dry: bool) -> Iterator[Case]:
         for precision in ("fp32",) if dry else reversed(PRECISIONS):
             more = {"precision": precision, "runs": 1 if dry else 20}
             yield Case(f"{title}, ours {precision}", "ours", {**told, **more})
-        for peer in PEERS[:1] if dry else PEERS:
-            yield Case(f"{title}, {peer}", "torch", {**told, "compiled": peer == PEERS[1]})
+        more = {"precision": "fp32" if dry else "bf16", "runs": 1 if dry else 20, "tuned": True}
+        yield Case(f"{title}, ours tuned", "ours", {**told, **more})
+        for peer in PEERS:
+            yield Case(f"{title}, {peer}", "peer", {**told, "peer": peer})
 
 
 def _why(*, dry: bool) -> Iterator[Case]:
@@ -84,6 +89,9 @@ def _why(*, dry: bool) -> Iterator[Case]:
         for precision in ("fp32",) if dry else PRECISIONS[::2]:
             more = {**told, "precision": precision}
             yield Case(f"{title}, time by op, {precision}", "profile", more)
+        if not dry:
+            more = {**told, "precision": "bf16"}
+            yield Case(f"{title}, ways of libraries by shape", "tuning", more, limit=240)
         yield Case(
             f"{title}, what launching costs", "launching", {**told, "runs": 1 if dry else 20}
         )

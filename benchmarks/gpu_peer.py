@@ -1,4 +1,4 @@
-"""PyTorch on a GPU, for `gpu.py`: the network that `peer_worker.py` writes, at its best."""
+"""PyTorch on a GPU, for `gpu.py`: the network that `peer_torch.py` writes, at its best."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from peer_worker import MOMENTUM, RATE, Recipe, torch_model
+from peer_recipe import MOMENTUM, RATE, Recipe
+from peer_torch import torch_model
 
 WARM, TURNS, RUNS = 10, 5, 20
 

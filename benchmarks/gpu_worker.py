@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -18,7 +19,11 @@ from peer_ours import LOSS, MOMENTUM, RATE, Ours  # noqa: E402
 
 import cnndsl.ops  # noqa: E402, F401
 from cnndsl.backends import load  # noqa: E402
+from cnndsl.backends.base import Measurement  # noqa: E402
 from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable  # noqa: E402
+from cnndsl.backends.cuda.choices import Choice, Site, as_shipped  # noqa: E402
+from cnndsl.backends.cuda.driver import Driver, Move  # noqa: E402
+from cnndsl.backends.cuda.libraries import Libraries, Tuner, find_libraries  # noqa: E402
 from cnndsl.compiler import CompileOptions, Training, lower_network, optimize  # noqa: E402
 from cnndsl.ir.graph import Graph  # noqa: E402
 from cnndsl.ir.op import OPS  # noqa: E402
@@ -27,8 +32,11 @@ from cnndsl.layers.initializers import initial_state  # noqa: E402
 from cnndsl.ops.evaluate import evaluate  # noqa: E402
 from cnndsl.ops.rules import samples  # noqa: E402
 from cnndsl.plan.memory import make_plan  # noqa: E402
+from cnndsl.plan.plan import Plan  # noqa: E402
 from cnndsl.recipes.optimizers import SGD  # noqa: E402
 from cnndsl.runtime.executable import Executable  # noqa: E402
+from cnndsl.runtime.profile import Ceiling, Profile  # noqa: E402
+from cnndsl.support.diagnostics import BackendError  # noqa: E402
 from tests.backends.cuda.emulation import LAUNCHED, feeds_of, gap, graph_of, typed  # noqa: E402
 from tests.backends.cuda.larger import LARGER  # noqa: E402
 from tests.zoo.networks import Subject, feeds  # noqa: E402
@@ -46,6 +54,42 @@ def backend(device: str, **changed: Any) -> CudaBackend:
     return found
 
 
+TUNED = (" tuned", " tuned on stand-ins")
+PEAKS = {
+    "A100": {"fp32": 19.5e12, "tf32": 156e12, "bf16": 312e12},
+    "H100": {"fp32": 67e12, "tf32": 494e12, "bf16": 989e12},
+    "H200": {"fp32": 67e12, "tf32": 494e12, "bf16": 989e12},
+}
+"""Operations a second by datasheet, dense, by a word of the GPU's name."""
+
+
+def bandwidth(driver: Driver, nbytes: int) -> float:
+    """Copy within the device and give bytes read and written a second, the median of nine."""
+    room = driver.allocate(2 * nbytes)
+    try:
+        times = driver.time([[Move(room, room + nbytes, nbytes)]] * 10)[1:]
+    finally:
+        driver.release(room)
+    return 2 * nbytes / float(np.median(times))
+
+
+def roofline_seconds(plan: Plan, flops: float, moved: float) -> float:
+    """Give the least time of a plan's steps, each bound by its operations or by its bytes."""
+    ceiling = Ceiling(1, flops, moved)
+    return Profile.of(plan, [0.0] * len(plan.steps), 0.0).roofline(ceiling)
+
+
+def share(executable: CudaExecutable, precision: str, seconds: float) -> dict[str, float]:
+    """Give the share of the roofline, where the GPU's peak is known."""
+    name = executable.driver.name
+    peaks = next((found for word, found in PEAKS.items() if word in name), None)
+    if peaks is None:
+        return {}
+    moved = bandwidth(executable.driver, 1 << 28)
+    least = roofline_seconds(executable.plan, peaks[precision], moved)
+    return {"roofline_share": least / seconds, "copy_tb_per_second": moved / 1e12}
+
+
 def machine(device: str) -> dict[str, Any]:
     """Name the device, and time a program of next to nothing: what one launch costs."""
     ours = Ours("lenet", 1)
@@ -54,6 +98,9 @@ def machine(device: str) -> dict[str, Any]:
     return {
         "device": driver.name,
         "free_gib": round((driver.free_bytes() or 0) / 2**30, 1),
+        "identity": driver.identity,
+        "copy_gb_per_second": bandwidth(driver, 1 << 20 if device == "cuda-emulated" else 1 << 28)
+        / 1e9,
         "launches": len(executable.plan.steps),
         "microseconds_a_step": 1e6 * executable.repeat(3) / max(1, len(executable.plan.steps)),
     }
@@ -133,38 +180,130 @@ def replay(device: str, name: str, batch: int, steps: int) -> dict[str, Any]:
 
 def compiled(device: str, ours: Ours, kind: str, batch: int, **changed: Any) -> CudaExecutable:
     """Compile a network, load its weights and run it once."""
-    options = CompileOptions(batch=batch)
-    wanted = Training(SGD(lr=RATE, momentum=MOMENTUM), LOSS) if kind == "train" else None
-    graph = optimize(lower_network(ours.network, options, training=wanted), options)
-    executable = backend(device, **changed).compile(make_plan(graph, alignment=256))
+    plan = network_plan(ours, kind, batch)
+    executable = backend(device, **changed).compile(plan)
     assert isinstance(executable, CudaExecutable), "the CUDA backend makes these"
-    executable.load_state({**initial_state(graph, 0)})
-    executable.run(feeds(graph))
+    executable.load_state({**initial_state(plan.graph, 0)})
+    executable.run(feeds(plan.graph))
     return executable
 
 
+def network_plan(ours: Ours, kind: str, batch: int) -> Plan:
+    """Plan a network, or its training step."""
+    options = CompileOptions(batch=batch)
+    wanted = Training(SGD(lr=RATE, momentum=MOMENTUM), LOSS) if kind == "train" else None
+    graph = optimize(lower_network(ours.network, options, training=wanted), options)
+    return make_plan(graph, alignment=256)
+
+
 def ours(
-    device: str, program: str, kind: str, batch: int, workload: str, precision: str, runs: int
+    device: str,
+    program: str,
+    kind: str,
+    batch: int,
+    workload: str,
+    precision: str,
+    runs: int,
+    *,
+    tuned: bool = False,
 ) -> dict[str, Any]:
-    """Time replays of a network, feeds left on the device: the median of five turns."""
+    """Time replays of a network, feeds left on the device: the median of five turns.
+
+    With `tuned`, libraries are measured first, and the fastest right way of each step is taken.
+    """
     os.environ["CNNDSL_GPU_PRECISION"] = precision
-    executable = compiled(device, Ours(program, 1), kind, batch)
+    with tempfile.TemporaryDirectory() as room:
+        changed: dict[str, Any] = {}
+        if tuned:
+            try:
+                changed, measured = tuned_for(device, Ours(program, 1), kind, batch, Path(room))
+            except BackendError as error:
+                return {"skipped": str(error).splitlines()[-1]}
+        executable = compiled(device, Ours(program, 1), kind, batch, **changed)
     seconds = float(np.median([executable.repeat(runs) for _ in range(5)]))
-    return {
+    found = {
         "workload": workload,
-        "framework": f"cnndsl {precision}",
+        "framework": f"cnndsl {precision}{TUNED[device == 'cuda-emulated'] if tuned else ''}",
         "images_per_second": batch / seconds,
         "milliseconds": 1e3 * seconds,
         "arena_gib": round(sum(executable.plan.arena_bytes.values()) / 2**30, 2),
+        **share(executable, precision, seconds),
+    }
+    if tuned:
+        found["by_library"] = sum(m.chosen != m.estimated for m in measured)
+    return found
+
+
+def tuner_of(device: str, folder: Path) -> Tuner:
+    """Give the libraries of a device; stand-ins that compute on the host for the emulated one."""
+    if device == "cuda-emulated":
+        from tests.backends.cuda.providers.regions import libraries as stand_ins
+
+        found = Libraries(stand_ins())
+        return Tuner(lambda driver: found, folder)
+    return Tuner(find_libraries, folder)
+
+
+def tuned_for(
+    device: str, mine: Ours, kind: str, batch: int, folder: Path
+) -> tuple[dict[str, Any], list[Measurement]]:
+    """Measure the ways of a network; gives what a backend that takes them is told, and the ways."""
+    changed = {"tuner": tuner_of(device, folder)}
+    plan = network_plan(mine, kind, batch)
+    return changed, list(backend(device, **changed).tune(plan))
+
+
+def libraries(device: str, name: str, batch: int, precision: str) -> dict[str, Any]:
+    """Compare every way of the libraries with our kernels, and say which are refused, and why."""
+    os.environ["CNNDSL_GPU_PRECISION"] = precision
+    plan = make_plan(step_graph(name, batch), alignment=256)
+    with tempfile.TemporaryDirectory() as room:
+        try:
+            found = list(backend(device, tuner=tuner_of(device, Path(room))).tune(plan))
+        except BackendError as error:
+            return {"skipped": str(error).splitlines()[-1]}
+    refused = {way: why for each in found for way, why in each.refused.items()}
+    return {
+        "steps": len(found),
+        "right": sum(len(each.seconds) - 1 for each in found),
+        "refused": len(refused),
+        "rows": [f"{way}: {why}" for way, why in refused.items()][:20],
     }
 
 
-def torch(
-    device: str, program: str, kind: str, batch: int, workload: str, *, compiled: bool
+def tuning(device: str, program: str, kind: str, batch: int, precision: str) -> dict[str, Any]:
+    """Time the ways of a network's steps; gives the table in the form that is shipped."""
+    os.environ["CNNDSL_GPU_PRECISION"] = precision
+    with tempfile.TemporaryDirectory() as room:
+        try:
+            _, found = tuned_for(device, Ours(program, 1), kind, batch, Path(room))
+        except BackendError as error:
+            return {"skipped": str(error).splitlines()[-1]}
+        kept = [json.loads(path.read_text()) for path in Path(room).glob("*.choice")]
+    rows = [
+        f"{each.op:<20} own {1e6 * each.seconds['own']:>9.1f} us, {each.chosen} "
+        f"{1e6 * each.seconds[each.chosen]:>9.1f} us"
+        for each in sorted(found, key=lambda each: -each.seconds["own"])
+    ]
+    table: dict[str, object] = {}
+    for told in kept:
+        site = told["site"]
+        where = Site(site["gpu"], site["identity"], tuple(site["libraries"]))
+        table |= as_shipped(where, [(told["question"], Choice(**told["choice"]))])
+    return {"rows": rows[:30], "shipped": table}
+
+
+def peer(
+    device: str, program: str, kind: str, batch: int, workload: str, peer: str
 ) -> dict[str, Any]:
-    """Time PyTorch at its best: bf16, channels last, cuDNN's own choice of algorithms."""
+    """Time PyTorch (cuDNN's own choice of algorithms) or JAX at its best: bf16, channels last."""
     try:
-        from gpu_peer import time_torch
+        if peer == "jax":
+            from gpu_peer_jax import time_jax as timed
+        else:
+            from gpu_peer import time_torch
+
+            timed = functools.partial(time_torch, compiled=peer == "torch compile")
     except ImportError as error:
         return {"skipped": f"{error.name} is not installed"}
     with tempfile.TemporaryDirectory() as room:
@@ -172,7 +311,7 @@ def torch(
         mine.write(Path(room))
         np.save(Path(room) / f"images{batch}.npy", mine.input(batch))
         np.save(Path(room) / f"labels{batch}.npy", mine.labels(batch))
-        return {"workload": workload, **time_torch(Path(room), kind, batch, compiled=compiled)}
+        return {"workload": workload, **timed(Path(room), kind, batch)}
 
 
 def profile(device: str, program: str, kind: str, batch: int, precision: str) -> dict[str, Any]:
@@ -198,7 +337,10 @@ def launching(device: str, program: str, kind: str, batch: int, runs: int) -> di
     return {"graph_ms": 1e3 * graph, "single_updates_ms": 1e3 * single}
 
 
-KINDS = {f.__name__: f for f in (machine, ops, training, replay, ours, torch, profile, launching)}
+KINDS = {
+    f.__name__: f
+    for f in (machine, ops, training, replay, libraries, ours, peer, profile, launching, tuning)
+}
 
 
 def main() -> None:

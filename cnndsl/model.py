@@ -35,6 +35,7 @@ from cnndsl.layers.network import Network
 from cnndsl.ops.evaluate import evaluate
 from cnndsl.ops.rules import Array
 from cnndsl.runtime.executable import State
+from cnndsl.runtime.foreign import ForeignError, host_array
 from cnndsl.session import (
     Choices,
     Scorers,
@@ -309,7 +310,9 @@ class Model:
         """Give images as the network takes them, and whether there was one without a batch."""
         size = self.network.inputs[0].size
         try:
-            images = np.asarray(given)
+            images = host_array(given)
+        except ForeignError as why:
+            raise self._misfit(f"an array that {why}") from None
         except ValueError:
             raise self._misfit("rows of different lengths") from None
         what = f"an array [{' x '.join(map(str, images.shape))}] of {images.dtype}"

@@ -15,6 +15,7 @@ from cnndsl.ir.types import DType
 from cnndsl.ops.rules import Array
 from cnndsl.train.checkpoint import load_state, save_state
 from cnndsl.train.loop import EpochDone, Event, StepDone
+from tests.runtime.test_foreign import OnGpu
 
 TEXT = """
 param width in 1..8 = 4
@@ -192,6 +193,7 @@ WRONG: dict[str, tuple[str, Callable[[cnndsl.Model], object]]] = {
     "too few axes": ("E0910", lambda m: m.predict(np.zeros((10, 10)))),
     "text": ("E0910", lambda m: m.predict("7")),
     "complex numbers": ("E0910", lambda m: m.predict(np.zeros((10, 10, 1), complex))),
+    "an array of a GPU": ("E0910", lambda m: m.predict(OnGpu())),  # type: ignore[arg-type]
     "rows of different lengths": ("E0910", lambda m: m.predict([[1.0], [1.0, 2.0]])),
     "four channels": ("E0910", lambda m: m.predict(np.zeros((8, 8, 4), np.uint8))),
     "an image of nothing": ("E0910", lambda m: m.predict(np.zeros((0, 8, 1), np.uint8))),

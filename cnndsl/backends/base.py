@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 from cnndsl.ir.graph import Graph, NodeId
@@ -36,6 +36,8 @@ class Measurement:
     """The algorithm that is taken without measuring; nothing where parts of a node differ."""
     chosen: str
     """The algorithm that is taken from now on."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Algorithm to what is wrong with it, of those that were left out."""
 
 
 class Backend(ABC):
@@ -43,6 +45,8 @@ class Backend(ABC):
 
     name: ClassVar[str]
     """As it is asked for: "reference"."""
+    seen_on: ClassVar[str | None] = None
+    """What its kernels have been run on, where that is not what they are made for: "emulated"."""
     alignment: ClassVar[int] = 64
     """What the offsets of its plans must be multiples of, in bytes."""
 

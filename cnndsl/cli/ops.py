@@ -17,22 +17,38 @@ BACKENDS = ("reference", "cpu", "cuda")
 def ops(*, as_json: bool, missing: bool) -> None:
     """Every op with its gradient and the backends that have a kernel for it."""
     rows = [row for row in matrix() if not missing or incomplete(row)]
+    seen = seen_on()
     if as_json:
-        emit_json({"ops": rows})
+        emit_json({"ops": rows, "seen_on": seen})
         return
     width = max((len(str(row["name"])) for row in rows), default=4)
-    click.echo(f"{'op':<{width}}  gradient  {'  '.join(BACKENDS)}")
+    titles = {name: f"{name} ({seen[name]})" if name in seen else name for name in BACKENDS}
+    click.echo(f"{'op':<{width}}  gradient  {'  '.join(titles.values())}")
     for row in rows:
         served = row["backends"]
         assert isinstance(served, dict)
-        cells = "  ".join(f"{'yes' if served[name] else '-':<{len(name)}}" for name in BACKENDS)
+        cells = "  ".join(
+            f"{'yes' if served[name] else '-':<{len(title)}}" for name, title in titles.items()
+        )
         gradient = "yes" if row["gradient"] else ("none" if row["constant"] else "-")
         click.echo(f"{row['name']:<{width}}  {gradient:<8}  {cells}".rstrip())
     served_here = sum(not incomplete(row) for row in rows)
     click.echo(
         f"\n{len(rows)} ops, {served_here} complete. gradient: yes; none, where by the op's nature"
         "\nnothing flows back; -, where a rule is missing."
+        + "".join(
+            f"\n{name}: its kernels have only been {where} yet." for name, where in seen.items()
+        )
     )
+
+
+def seen_on() -> dict[str, str]:
+    """Give what the kernels of a backend have run on, where that is not what they are for."""
+    from cnndsl.backends import BACKENDS as AVAILABLE
+    from cnndsl.backends import load
+
+    found = {name: load(name).seen_on for name in BACKENDS if name in AVAILABLE}
+    return {name: where for name, where in found.items() if where is not None}
 
 
 def matrix() -> list[dict[str, object]]:

@@ -244,6 +244,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 seconds=by_name(NUMBER),
                 estimated=optional(STRING),
                 chosen=STRING,
+                refused=by_name(STRING),
             )
         ),
     ),
@@ -314,7 +315,8 @@ SCHEMAS: Mapping[str, Schema] = {
                 backends=record(reference=FLAG, cpu=FLAG, cuda=FLAG),
                 doc=STRING,
             )
-        )
+        ),
+        seen_on=by_name(STRING),
     ),
     "zoo": record(programs=array(PROGRAM)),
     "zoo list": record(programs=array(PROGRAM)),

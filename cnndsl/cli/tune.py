@@ -45,6 +45,9 @@ def tune(
     The choice otherwise rests on estimates. What is measured holds for this processor, the number
     of threads, the batch, and inference or training apart; `cnndsl plan` shows it, and `cnndsl
     cache clear` forgets it. `*` marks choices that differ from the estimate.
+
+    With --device cuda, cuDNN and cuBLASLt (the extra cudnn) are timed beside our own kernels, and
+    refused where they give something else.
     """
     from cnndsl.compiler import plan_graph
 
@@ -58,8 +61,15 @@ def tune(
     if found:
         click.echo(text_table(COLUMNS, [cells(each) for each in found]))
         click.echo("")
+    for name, why in refusals(found):
+        click.echo(f"refused: {name}: {why}")
     changed = sum(each.chosen != each.estimated for each in found)
     click.echo(f"{len(found)} shapes measured; {changed} choices differ from the estimate")
+
+
+def refusals(found: list[Measurement]) -> list[tuple[str, str]]:
+    """Give what was refused, each once, with the words about it."""
+    return list(dict.fromkeys(pair for each in found for pair in each.refused.items()))
 
 
 def cells(found: Measurement) -> tuple[str, ...]:
@@ -86,4 +96,5 @@ def record(found: Measurement) -> dict[str, object]:
         "seconds": dict(found.seconds),
         "estimated": found.estimated,
         "chosen": found.chosen,
+        "refused": dict(found.refused),
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import NoReturn
+from collections.abc import Callable, Collection, Mapping
+from typing import NoReturn, TypeVar
 
 import numpy.typing as npt
 
@@ -16,6 +16,8 @@ from cnndsl.runtime.feeds import fit_arrays
 from cnndsl.runtime.locks import SharedLock
 from cnndsl.runtime.profile import Ceiling, Profile
 from cnndsl.support.diagnostics import BackendError
+
+T = TypeVar("T")
 
 State = dict[str, Array]
 """Parameter name to array; arrays of a state belong to whoever holds it."""
@@ -120,23 +122,33 @@ class Executable(ABC):
     def _checked_run(
         self, inputs: Mapping[str, npt.ArrayLike], *, timed: bool
     ) -> tuple[dict[str, Array], Profile | None]:
-        feeds = fit_arrays(
+        feeds = self._fit(inputs)
+        return self._with_state(lambda: self._launch(feeds, timed=timed))
+
+    def _fit(
+        self, inputs: Mapping[str, npt.ArrayLike], given: Collection[str] = ()
+    ) -> dict[str, Array]:
+        """Check feeds; inputs whose names are in `given` come in another way."""
+        return fit_arrays(
             "E0910",
             inputs,
             self.inputs,
             what="input",
             program=self.plan.graph.name,
-            optional=self._unread,
+            optional={*self._unread, *given},
         )
+
+    def _with_state(self, run: Callable[[], T]) -> T:
+        """Run on the state that is loaded, beside other runs if none of them changes it."""
         if not self.plan.graph.updates:
             with self._lock.shared():
                 self._require_state()
-                return self._launch(feeds, timed=timed)
+                return run()
         with self._lock.alone():
             self._require_state()
             if self.plan.donated:
                 self._why_not = "a run was broken off while it updated the parameters"
-            result = self._launch(feeds, timed=timed)
+            result = run()
             self._why_not = None
             return result
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cnndsl.ir.types import Shape, TensorType
 from cnndsl.ops.rules import Array
+from cnndsl.runtime.foreign import ForeignError, host_array
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.suggest import nearest
 
@@ -46,14 +47,21 @@ def fit_arrays(
             hint = f"; did you mean {close[0]}?" if close else ""
             wrong.append(f"{name} is no {what} of {program}{hint}")
     if wrong:
-        raise DiagnosticError(
-            error(
-                code,
-                _sentence(wrong, what, program),
-                notes=(_listing(wrong), _expectation(expected, what, program)),
-            )
-        )
+        raise unfit(code, wrong, expected, what=what, program=program)
     return found
+
+
+def unfit(
+    code: str, wrong: list[str], expected: Mapping[str, TensorType], *, what: str, program: str
+) -> DiagnosticError:
+    """Give the error that lists what is `wrong` with arrays, a sentence each."""
+    return DiagnosticError(
+        error(
+            code,
+            _sentence(wrong, what, program),
+            notes=(_listing(wrong), _expectation(expected, what, program)),
+        )
+    )
 
 
 def describe(kind: TensorType) -> str:
@@ -72,16 +80,25 @@ def _fit(
     name: str, given: npt.ArrayLike, kind: TensorType, *, batched: bool
 ) -> tuple[Array, list[str]]:
     try:
-        array = np.asarray(given)
+        array = host_array(given)
+    except ForeignError as why:
+        return np.empty(0), [f"{name} {why}"]
     except ValueError:
         return np.empty(0), [f"{name} is no array: its rows have different lengths"]
+    return array, misfits(name, array.shape, str(array.dtype), kind, batched=batched)
+
+
+def misfits(
+    name: str, shape: Shape, elements: str, kind: TensorType, *, batched: bool
+) -> list[str]:
+    """Say what keeps an array of this shape and these elements from being taken as `kind`."""
     wrong = []
-    if array.shape != kind.shape:
-        advice = _batch_advice(array.shape, kind.shape) if batched else ""
-        wrong.append(f"{name} has shape {array.shape}; it takes {kind.shape}{advice}")
-    if array.dtype != kind.dtype.numpy:
-        wrong.append(f"{name} holds {array.dtype}; it takes {kind.dtype.numpy.name}")
-    return array, wrong
+    if shape != kind.shape:
+        advice = _batch_advice(shape, kind.shape) if batched else ""
+        wrong.append(f"{name} has shape {shape}; it takes {kind.shape}{advice}")
+    if elements != kind.dtype.numpy.name:
+        wrong.append(f"{name} holds {elements}; it takes {kind.dtype.numpy.name}")
+    return wrong
 
 
 def _batch_advice(given: Shape, wanted: Shape) -> str:

@@ -28,12 +28,13 @@ def test_kernels_are_kept_counted_and_cleared(
         f"{folder}: {len(files)} kernels, 0 choices of `cnndsl tune`, "
     )
     (folder / "note.txt").write_text("not a kernel")
-    for kind in ("cuda/one.cubin", "emulated/one.so"):
+    for kind in ("cuda/one.cubin", "emulated/one.so", "cuda/one.choice"):
         (folder / kind).parent.mkdir(exist_ok=True)
         (folder / kind).write_bytes(b"kept")
     assert run_json("cache", "info")["kernels"] == len(files) + 2
+    assert run_json("cache", "info")["choices"] == 1
     cleared = run_json("cache", "clear")
-    assert (cleared["freed"], cleared["kernels"]) == (full["bytes"] + 8, 0)
+    assert (cleared["freed"], cleared["kernels"]) == (full["bytes"] + 12, 0)
     assert [path.name for path in folder.rglob("*.*")] == ["note.txt"]
     assert run("cache", "clear").out == "0 B freed\n"
 

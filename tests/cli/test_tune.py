@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from cnndsl.backends import load
+from cnndsl.backends.base import Measurement
 from cnndsl.backends.cpu import tuning
+from cnndsl.backends.cpu.backend import CpuBackend
 from cnndsl.cli.ending import Exit
+from cnndsl.ir.graph import NodeId
 from tests.cli.runner import run, run_json
 
 pytestmark = pytest.mark.skipif(
@@ -115,3 +118,16 @@ def test_where_nothing_can_be_kept_or_chosen(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CNNDSL_KERNELS", "off")
     result = run("tune", "net.cnn")
     assert (result.code, "CNNDSL_KERNELS is off" in result.err) == (Exit.BACKEND, True)
+
+
+def test_what_was_refused_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = {"cudnn eng7": "it differs from our own kernel by 0.3 of the largest"}
+    measured = [
+        Measurement((NodeId(f"C{i}"),), "conv2d", "a shape", {"own": 1e-3}, "own", "own", refused)
+        for i in (1, 2)
+    ]
+    monkeypatch.setattr(CpuBackend, "tune", lambda self, plan: iter(measured))
+    shown = run("tune", "net.cnn", *WORDS).out
+    assert shown.count("refused: cudnn eng7: it differs from our own kernel by 0.3") == 1
+    shapes = run_json("tune", "net.cnn", *WORDS)["shapes"]
+    assert [shape["refused"] for shape in shapes] == [refused, refused]

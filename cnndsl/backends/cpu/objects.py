@@ -21,7 +21,7 @@ MOST_BYTES = 256 << 20
 """What the folder may hold; beyond it the files that were not used for longest go."""
 OBJECT, CHOICE = ".o", ".choice"
 """What is kept: object code, and algorithms that were measured to be the fastest."""
-KINDS = (f"*{OBJECT}", f"*{CHOICE}", "cuda/*.cubin", "emulated/*.so")
+KINDS = (f"*{OBJECT}", f"*{CHOICE}", "cuda/*.cubin", f"cuda/*{CHOICE}", "emulated/*.so")
 """What counts: this backend's files, and those that the CUDA backend keeps beside them."""
 FORMAT = "2"
 """Changes with the content of the files, and with the passes that code goes through."""

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from cnndsl.backends.base import Backend, Precision
+from cnndsl.backends.base import Backend, Measurement, Precision
 from cnndsl.backends.cuda import kernels as kernels
-from cnndsl.backends.cuda.driver import Command, Driver, Recording
+from cnndsl.backends.cuda.borrowing import Borrowed, Kept, Recordings, borrow, place
+from cnndsl.backends.cuda.driver import Driver
 from cnndsl.backends.cuda.faults import label_fault
-from cnndsl.backends.cuda.kernel import ALIGNMENT, Kernel
+from cnndsl.backends.cuda.fits import check_memory, what_fits
+from cnndsl.backends.cuda.kernel import ALIGNMENT, Call, Kernel, Key, Launch
 from cnndsl.backends.cuda.layout import from_device, in_memory, to_device
+from cnndsl.backends.cuda.lending import DeviceArray
+from cnndsl.backends.cuda.libraries import NONE, Libraries, Tuner
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.program import (
     Layout,
@@ -25,6 +31,7 @@ from cnndsl.backends.cuda.program import (
     parameter_address,
     write_kernels,
 )
+from cnndsl.backends.cuda.providers.base import Rules
 from cnndsl.backends.cuda.storage import storage_of
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import put_off
@@ -37,6 +44,9 @@ from cnndsl.plan.plan import Arena, Phase, Plan, Step
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.runtime.profile import Profile
 from cnndsl.support.diagnostics import BackendError
+
+MOST_WORKSPACE = 256 << 20
+"""Bytes that a library's call may have for itself."""
 
 
 class CudaBackend(Backend):
@@ -55,6 +65,8 @@ class CudaBackend(Backend):
         record: bool = True,
         join: bool = True,
         poison: bool = False,
+        libraries: Callable[[Driver], Libraries] = lambda driver: NONE,
+        folder: Path | None = None,
     ) -> None:
         """Serve the device of `driver`, made when a plan is compiled if `why_not` gives no reason.
 
@@ -62,6 +74,7 @@ class CudaBackend(Backend):
         Without `record` the launches of a run are queued one by one instead of replayed as one.
         Without `join` each update of a parameter is a launch of its own.
         With `poison`, memory whose lifetime has ended is overwritten at once.
+        Ways of `libraries` are measured by `tune`, which keeps its choices in `folder`.
         """
         self._driver = driver
         self._why_not = why_not
@@ -70,6 +83,8 @@ class CudaBackend(Backend):
         self._record = record
         self._join = join
         self._poison = poison
+        self._tuner = Tuner(libraries, folder)
+        self._rules = Rules(self._policy, precision == "exact", MOST_WORKSPACE)
 
     def unavailable(self) -> str | None:
         """Say why there is no such device here, or nothing if there is."""
@@ -82,8 +97,31 @@ class CudaBackend(Backend):
     def algorithms(self, plan: Plan) -> Mapping[NodeId, str]:
         """Name the ways of products and convolutions; nothing is compiled."""
         plan = self._planned(plan)
-        written = write_kernels((*plan.prepare, *plan.steps), self._policy)
+        written = write_kernels((*plan.prepare, *plan.steps), self._policy, self._chosen(plan))
         return {name: kernel.algorithm for name, kernel in written.items() if kernel.algorithm}
+
+    def _chosen(self, plan: Plan) -> dict[Key, Kernel]:
+        """Give the kernels of the steps for which a library was chosen; none without a device."""
+        if self.unavailable() is not None:
+            return {}
+        return self._tuner.chosen(plan, self._driver(), self._rules)
+
+    def tuned(self, plan: Plan) -> frozenset[NodeId]:
+        """Name the nodes whose way was chosen by measurement."""
+        if self.unavailable() is not None:
+            return frozenset()
+        return self._tuner.tuned(self._planned(plan), self._driver(), self._rules)
+
+    def tune(self, plan: Plan) -> Iterator[Measurement]:
+        """Time the libraries' ways beside our own kernels, step by step, and keep the fastest.
+
+        Raises `BackendError` where there is no device or no library, or nothing can be kept.
+        """
+        reason = self.unavailable()
+        if reason is not None:
+            raise BackendError(f"the backend {self.name} cannot run here: {reason}")
+        plan = self._planned(plan)
+        return self._tuner.tune(plan, self._driver(), self._rules, backend=self.name)
 
     def plan(self, graph: Graph) -> Plan:
         """Give the order and the memory of a graph: channels last, activations halved if asked."""
@@ -109,7 +147,7 @@ class CudaBackend(Backend):
                 "the backend cuda keeps numbers in f32 and f64, not in f16 as "
                 f"{', '.join(half[:5])}{' and others do' if len(half) > 5 else ''}"
             )
-        written = write_kernels(steps, self._policy)
+        written = write_kernels(steps, self._policy, self._chosen(plan))
         driver = self._driver()
         waiting = put_off(plan) if self._join else ()
         return CudaExecutable(
@@ -143,7 +181,10 @@ class CudaExecutable(Executable):
         self._layout = Layout.of(plan, written, waiting)
         driver.load(launches_of(written.values()))
         check_memory(driver, plan, self._layout)
-        self._base = driver.allocate(self._layout.nbytes)
+        try:
+            self._base = driver.allocate(self._layout.nbytes)
+        except BackendError as error:
+            raise BackendError(f"{error}\n{what_fits(driver, plan, self._layout)}") from None
         weakref.finalize(self, driver.release, self._base)
         self._program = Program(plan, written, self._layout, self._base, waiting, poison=poison)
         driver.load(self._program.launches())
@@ -151,7 +192,8 @@ class CudaExecutable(Executable):
             driver.write(address, table)
         self._queue = threading.Lock()
         self._record = record
-        self._recording: Recording | None = None
+        self._kept = Kept(driver)
+        self._recordings = Recordings(driver, self._kept)
         self._judges = {
             step.node.id: step
             for step in (*plan.prepare, *plan.steps)
@@ -197,38 +239,88 @@ class CudaExecutable(Executable):
             self.driver.do(tuple(commands))
             self._complain()
 
-    def _run_commands(self) -> tuple[Command, ...]:
-        return tuple(self._program.run())
+    def run_on_device(
+        self, inputs: Mapping[str, npt.ArrayLike], *, stream: int | None = None
+    ) -> dict[str, DeviceArray]:
+        """Run once without a copy from or to the host: outputs are views of the device's memory.
+
+        Arrays on this device, by DLPack or `__cuda_array_interface__`, are read where they lie,
+        and must not change until the run is done; others are copied as by `run`. With `stream`,
+        a CUDA stream's handle, the run waits for what is queued there, and what is queued there
+        afterwards waits for the run. The views hold until the next run. Raises as `run` does.
+        """
+        borrowed = self._borrow(inputs, host=True)
+        feeds = self._fit({n: a for n, a in inputs.items() if n not in borrowed}, borrowed)
+        return self._with_state(lambda: self._run_lending(feeds, borrowed, stream))
+
+    def _borrow(self, inputs: Mapping[str, Any], *, host: bool) -> Borrowed:
+        name = self.plan.graph.name
+        return borrow(self.driver, inputs, self.inputs, program=name, host=host)
+
+    def _checked_run(
+        self, inputs: Mapping[str, npt.ArrayLike], *, timed: bool
+    ) -> tuple[dict[str, Array], Profile | None]:
+        borrowed = self._borrow(inputs, host=False)
+        feeds = self._fit({n: a for n, a in inputs.items() if n not in borrowed}, borrowed)
+        return self._with_state(lambda: self._run_reading(feeds, borrowed, timed=timed))
 
     def _launch(
         self, feeds: Mapping[str, Array], *, timed: bool
     ) -> tuple[dict[str, Array], Profile | None]:
+        return self._run_reading(feeds, {}, timed=timed)
+
+    def _run_lending(
+        self, feeds: Mapping[str, Array], borrowed: Borrowed, stream: int | None
+    ) -> dict[str, DeviceArray]:
+        with self._queue:
+            if stream is not None:
+                self.driver.follow(stream)
+            program, _ = self._start(feeds, borrowed, timed=False)
+            if stream is not None:
+                self.driver.lead(stream)
+            self._complain()
+            owner = (self, borrowed)
+            return {
+                name: DeviceArray(program.output(name), kind, self.driver, owner)
+                for name, kind in self.outputs.items()
+            }
+
+    def _run_reading(
+        self, feeds: Mapping[str, Array], borrowed: Borrowed, *, timed: bool
+    ) -> tuple[dict[str, Array], Profile | None]:
         with self._queue:
             begin = perf_counter()
-            for name, array in feeds.items():
-                kind = self.plan.graph[NodeId(name)].type
-                if array.size:
-                    fed = np.ascontiguousarray(array, kind.dtype.numpy)
-                    self.driver.write(self._program.feed(name), fed)
-            times = self._run_timed() if timed else self._run_all()
+            program, times = self._start(feeds, borrowed, timed=timed)
             outputs = {
-                name: self._get(self._program.output(name), self.plan.graph.type_of(value))
-                for name, value in self.plan.graph.outputs.items()
+                name: self._get(program.output(name), kind) for name, kind in self.outputs.items()
             }
             self._complain()
             if not timed:
                 return outputs, None
             return outputs, Profile.of(self.plan, times, perf_counter() - begin)
 
-    def _run_all(self) -> list[float]:
-        """Replay the recording, which the first run makes; gives no times."""
-        if not self._record:
-            self.driver.do(self._run_commands())
-            return []
-        if self._recording is None:
-            self._recording = self.driver.record(self._run_commands())
-        self._recording.replay()
-        return []
+    def _start(
+        self, feeds: Mapping[str, Array], borrowed: Borrowed, *, timed: bool
+    ) -> tuple[Program, list[float]]:
+        """Queue a run; gives the program that runs, and the seconds of its steps if `timed`."""
+        for name, array in feeds.items():
+            if array.size:
+                kind = self.inputs[name]
+                fed = np.ascontiguousarray(array, kind.dtype.numpy)
+                self.driver.write(self._program.feed(name), fed)
+        bound, copies = place(self._program, self.plan, borrowed)
+        if copies:
+            self.driver.do(copies)
+        program = self._program.bind(bound) if bound else self._program
+        times: list[float] = []
+        if timed:
+            times = self._run_timed(program)
+        elif self._record:
+            self._recordings.replay(program, bound)
+        else:
+            self.driver.do(tuple(program.run()))
+        self._kept.until_now((borrowed, feeds))
+        return program, times
 
     def repeat(self, runs: int) -> float:
         """Replay the last run so many times and give the seconds of one, transfers left out.
@@ -236,20 +328,20 @@ class CudaExecutable(Executable):
         Updates are made, on the same feeds again and again. Raises `BackendError` before a run.
         """
         with self._queue:
-            if self._recording is None:
+            recording = self._recordings.last
+            if recording is None:
                 raise BackendError(f"{self.plan.graph.name} was not run yet")
             name, value = next(iter(self.plan.graph.outputs.items()))
             place, kind = self._program.output(name), self.plan.graph.type_of(value)
             self._get(place, kind)
             begin = perf_counter()
             for _ in range(runs):
-                self._recording.replay()
+                recording.replay()
             self._get(place, kind)
             return (perf_counter() - begin) / runs
 
-    def _run_timed(self) -> list[float]:
+    def _run_timed(self, program: Program) -> list[float]:
         """Queue the steps one by one with a clock on each; gives the seconds of each."""
-        program = self._program
         self.driver.do(program.before())
         times = self.driver.time(program.steps(Phase.RUN))
         self.driver.do(program.after())
@@ -276,31 +368,18 @@ class CudaExecutable(Executable):
         """Give the CUDA C++ of one node."""
         if node not in self._kernels or not self._kernels[node].launches:
             return {}
-        texts = (
-            f"// grid {e.grid[0]}, block {e.block[0]}, {e.shared_bytes} bytes shared\n{e.text}"
-            for e in self._kernels[node].launches
-        )
-        return {"cuda": "\n".join(texts)}
+        return {"cuda": "\n".join(map(_described, self._kernels[node].launches))}
 
     def algorithm(self, node: NodeId) -> str:
         """Name the way in which a node is computed; "" where there is but one."""
         return self._kernels[node].algorithm
 
 
-def check_memory(driver: Driver, plan: Plan, layout: Layout) -> None:
-    """Raise `BackendError` with what would fit, where the device has too little memory."""
-    free = driver.free_bytes()
-    if free is None or layout.nbytes <= free:
-        return
-    each_run = plan.arena_bytes[Arena.INPUT] + plan.arena_bytes[Arena.WORKSPACE]
-    fixed = layout.nbytes - each_run
-    batches = [node.type.shape[0] for node in plan.nodes_of("input") if node.type.rank > 1]
-    advice = "help: --device cpu has the memory of the machine"
-    if batches and each_run and free > fixed:
-        fits = int(batches[0] * (free - fixed) / each_run)
-        if fits:
-            advice = f"help: a batch of {fits} would fit; this one is {batches[0]}"
-    raise BackendError(
-        f"{plan.graph.name} takes {layout.nbytes / 2**20:,.0f} MiB of device memory; "
-        f"{driver.name} has {free / 2**20:,.0f} MiB free\n{advice}"
+def _described(part: Launch | Call) -> str:
+    """Give the text of a part of a kernel, and how it is started."""
+    if isinstance(part, Call):
+        return f"// a call of {part.name}\n{part.text}"
+    return (
+        f"// grid {part.grid[0]}, block {part.block[0]}, {part.shared_bytes} bytes shared\n"
+        f"{part.text}"
     )

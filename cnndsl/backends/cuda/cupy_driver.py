@@ -9,18 +9,29 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnndsl.backends.cuda.driver import Command, Fill, Move, Recording, Run
+from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Mark, Move, Recording, Run
 from cnndsl.backends.cuda.folders import prepare
 from cnndsl.backends.cuda.kernel import Launch
-from cnndsl.backends.cuda.nvrtc import compile_module, cubin_key, module_text
+from cnndsl.backends.cuda.lending import check_device, check_order, strides_in_bytes
+from cnndsl.backends.cuda.nvrtc import compile_module, cubin_key, module_text, version
+from cnndsl.ir.types import TensorType
 from cnndsl.ops.rules import Array
+from cnndsl.runtime.foreign import (
+    CUDA,
+    Device,
+    ForeignArray,
+    device_of,
+    read_cuda_interface,
+    read_dlpack,
+)
 from cnndsl.support.diagnostics import BackendError
 
 OLDEST = 80
@@ -51,6 +62,7 @@ class CupyDriver:
                 f"{self._name} has compute capability {properties['major']}.{properties['minor']}; "
                 f"the backend cuda needs {OLDEST // 10}.{OLDEST % 10} (Ampere) or later"
             )
+        self._properties: Any = properties
         self._functions: dict[str, Any] = {}
         self._memory: dict[int, Any] = {}
 
@@ -61,6 +73,87 @@ class CupyDriver:
 
     def _device(self) -> Any:
         return self._cupy.cuda.Device(self.number)
+
+    @property
+    def identity(self) -> str:
+        """Name the GPU, its parts, the driver, and the versions of CUDA."""
+        parts = self._properties["multiProcessorCount"]
+        versions = (self._runtime.driverGetVersion(), self._runtime.runtimeGetVersion())
+        made = ".".join(map(str, version()))
+        return (
+            f"{self._name}, sm_{self.arch}, {parts} multiprocessors, CUDA driver {versions[0]}, "
+            f"runtime {versions[1]}, NVRTC {made}"
+        )
+
+    @property
+    def cache_bytes(self) -> int:
+        """Give the size of the second cache."""
+        return int(self._properties["l2CacheSize"])
+
+    def here(self) -> AbstractContextManager[object]:
+        """Make this GPU the present one of CUDA."""
+        device: AbstractContextManager[object] = self._device()
+        return device
+
+    @property
+    def device(self) -> Device:
+        """Give DLPack's numbers for this GPU."""
+        return CUDA, self.number
+
+    @property
+    def stream(self) -> int | None:
+        """Give the handle of the stream."""
+        return int(self._stream.ptr)
+
+    def follow(self, stream: int) -> None:
+        """Put an event on a stream of somebody else, and wait for it on this one."""
+        with self._device():
+            self._stream.wait_event(self._event(self._external(stream)))
+
+    def lead(self, stream: int) -> None:
+        """Put an event on this stream, and let a stream of somebody else wait for it."""
+        with self._device():
+            self._external(stream).wait_event(self._event(self._stream))
+
+    def mark(self) -> Mark:
+        """Put an event on the stream; it has `done`."""
+        with self._device():
+            made: Mark = self._event(self._stream)
+            return made
+
+    def _external(self, stream: int) -> Any:
+        return self._cupy.cuda.Stream.from_external(Handle(stream))
+
+    def _event(self, stream: Any) -> Any:
+        event = self._cupy.cuda.Event(disable_timing=True)
+        event.record(stream)
+        return event
+
+    def borrow(self, given: object) -> ForeignArray:
+        """Read an array by DLPack, whose producer orders the streams, else by its interface."""
+        if hasattr(given, "__dlpack__"):
+            check_device(device_of(given), self.device)
+            found = read_dlpack(given, self.stream)
+        else:
+            found = read_cuda_interface(given)
+            if found.address:
+                with self._device():
+                    lies = int(self._runtime.pointerGetAttributes(found.address).device)
+                found = replace(found, device=(CUDA, lies))
+            check_device(found.device, self.device)
+            if found.stream is not None:
+                self.follow(found.stream)
+        check_order(found)
+        return found
+
+    def view(self, address: int, kind: TensorType, owner: object) -> object:
+        """Give memory as an array of CuPy that keeps `owner`."""
+        with self._device():
+            memory = self._cupy.cuda.UnownedMemory(address, kind.nbytes, owner, self.number)
+            place = self._cupy.cuda.MemoryPointer(memory, 0)
+            steps = strides_in_bytes(kind)
+            array: object = self._cupy.ndarray(kind.shape, kind.dtype.numpy, place, strides=steps)
+            return array
 
     def load(self, launches: Sequence[Launch]) -> None:
         """Compile what is neither loaded nor on disk; load by path."""
@@ -149,6 +242,8 @@ class CupyDriver:
                 if nbytes:
                     kind = self._runtime.memcpyDeviceToDevice
                     self._runtime.memcpyAsync(target, source, nbytes, kind, stream.ptr)
+            case Invoke(call, arguments):
+                call.enqueue([argument.address for argument in arguments], int(stream.ptr))
             case Run(launch, arguments):
                 self._functions[launch.name](
                     launch.grid,
@@ -180,6 +275,18 @@ class CupyDriver:
             finally:
                 graph = self._stream.end_capture()
         return CupyRecording(self, graph)
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A stream of another library, as CuPy takes it."""
+
+    stream: int
+    """The handle; 1 is the legacy default stream, 2 the default stream of a thread."""
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        """Give the version of the protocol, and the handle."""
+        return 0, self.stream
 
 
 @dataclass(frozen=True, slots=True)

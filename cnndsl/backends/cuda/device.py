@@ -11,6 +11,8 @@ from cnndsl.backends.base import Precision
 from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
 from cnndsl.backends.cuda.folders import code_folder
+from cnndsl.backends.cuda.libraries import Libraries, find_libraries
+from cnndsl.backends.cuda.nvrtc import unavailable
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.support.settings import Settings
 
@@ -21,6 +23,7 @@ class GpuBackend(CudaBackend):
     """GPU number N by CuPy; CuPy is imported when somebody asks."""
 
     name: ClassVar[str] = "cuda"
+    seen_on: ClassVar[str | None] = "emulated"
 
     def __init__(
         self,
@@ -33,11 +36,14 @@ class GpuBackend(CudaBackend):
         known = Settings.from_env() if settings is None else settings
         self.number = number
         """Which GPU."""
+        folder = code_folder(known.kernel_dir, "cuda")
         super().__init__(
-            lambda: driver_of(number, code_folder(known.kernel_dir, "cuda")),
+            lambda: driver_of(number, folder),
             why_not=lambda: why_not(number),
             policy=Policy(known.gpu_precision),
             precision=precision,
+            libraries=lambda driver: libraries_of(number, folder),
+            folder=folder,
         )
 
 
@@ -45,6 +51,12 @@ class GpuBackend(CudaBackend):
 def driver_of(number: int, folder: Path | None) -> CupyDriver:
     """Give the one driver of a GPU in this process, so that functions are loaded once."""
     return CupyDriver(number, folder=folder)
+
+
+@functools.cache
+def libraries_of(number: int, folder: Path | None) -> Libraries:
+    """Begin the libraries on a GPU once in this process, so that plans are made once."""
+    return find_libraries(driver_of(number, folder))
 
 
 def why_not(number: int) -> str | None:
@@ -56,7 +68,7 @@ def why_not(number: int) -> str | None:
     except ImportError as error:
         return f"CuPy cannot be imported: {str(error).strip().splitlines()[0]}"
     runtime: Any = cupy.cuda.runtime
-    return _driver_fault(runtime) or _device_fault(runtime, number)
+    return _driver_fault(runtime) or _device_fault(runtime, number) or _compiler_fault()
 
 
 def _driver_fault(runtime: Any) -> str | None:
@@ -85,6 +97,12 @@ def _device_fault(runtime: Any, number: int) -> str | None:
         there = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
         return f"there is no GPU {number}; this machine has {there if count else 'none'}"
     return None
+
+
+def _compiler_fault() -> str | None:
+    """Say what is wrong with the compiler of kernels."""
+    words = unavailable()
+    return None if words is None else f"{words}; {INSTALL}"
 
 
 def _dotted(version: int) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from cnndsl.backends.cuda.kernel import Access, Dim3, Launch
+from cnndsl.backends.cuda.kernel import Access, Call, Dim3, Launch
+from cnndsl.backends.cuda.lending import Lender
 from cnndsl.ops.rules import Array
+from cnndsl.runtime.foreign import ForeignArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,16 @@ class Run:
     """What is started; its function was loaded."""
     arguments: tuple[Stretch, ...]
     """In the order of the function's parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """A library's call bound to memory."""
+
+    call: Call
+    """What is queued."""
+    arguments: tuple[Stretch, ...]
+    """In the order of the call's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,7 @@ class Fill:
     """The value."""
 
 
-Command = Run | Move | Fill
+Command = Run | Invoke | Move | Fill
 """What is done in order; none allocates, waits or speaks with the host."""
 
 
@@ -67,12 +80,31 @@ class Recording(Protocol):
         """Do it again."""
 
 
-class Driver(Protocol):
+class Mark(Protocol):
+    """A place in the queue."""
+
+    @property
+    def done(self) -> bool:
+        """Tell whether all that was queued before it is done."""
+
+
+class Driver(Lender, Protocol):
     """One device and one queue of commands on it."""
 
     @property
     def name(self) -> str:
         """Say what it is, for people: "NVIDIA H200", "emulated"."""
+
+    @property
+    def identity(self) -> str:
+        """Say on what a measurement depends: GPU, its driver and the versions of CUDA."""
+
+    @property
+    def cache_bytes(self) -> int:
+        """Give the size of the largest cache; 0 where none matters."""
+
+    def here(self) -> AbstractContextManager[object]:
+        """Make this the device that libraries take."""
 
     def load(self, launches: Sequence[Launch]) -> None:
         """Compile the functions of `launches` that are not there yet, and load them.
@@ -95,8 +127,15 @@ class Driver(Protocol):
     def write(self, address: int, array: Array) -> None:
         """Copy a contiguous array from the host, in the order of the queue."""
 
-    def read(self, address: int, array: Array) -> None:
-        """Wait for the queue and copy to a contiguous array of the host."""
+    def borrow(self, given: object) -> ForeignArray:
+        """Give where an array of another library lies, if that is memory of this device.
+
+        What its producer has queued comes before what is queued here from now on. Raises
+        `ForeignError` for one that lies elsewhere, or not in the order of its indices.
+        """
+
+    def mark(self) -> Mark:
+        """Put a mark into the queue."""
 
     def do(self, commands: Sequence[Command]) -> None:
         """Queue commands; an error may show only when something is read."""

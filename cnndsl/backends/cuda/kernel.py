@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.text import render
@@ -86,13 +86,34 @@ class Launch:
     """In the order of the function's parameters."""
 
 
+class Enqueue(Protocol):
+    """Queues the work of a library."""
+
+    def __call__(self, addresses: Sequence[int], stream: int | None) -> None:
+        """Queue it on a stream; raises `BackendError` with the library's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of a library, in the place of a launch of ours."""
+
+    name: str
+    """Says which: "cudnn eng38_k2=1"."""
+    text: str
+    """What it computes, for people."""
+    arguments: tuple[Argument, ...]
+    """In the order of the addresses."""
+    enqueue: Enqueue = field(compare=False)
+    """Queues it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """The launches for one node, and for every node like it."""
 
     name: str
     """Of the op."""
-    launches: tuple[Launch, ...]
+    launches: tuple[Launch | Call, ...]
     """In order; none where there is nothing to compute."""
     scratch_bytes: int
     """Memory of its own."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
-from cnndsl.backends.cuda.driver import Command, Fill, Move, Run, Stretch
+from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Move, Run, Stretch
 from cnndsl.backends.cuda.kernel import (
     ALIGNMENT,
     Access,
     Argument,
+    Call,
     Kernel,
     KernelBuilder,
     Key,
@@ -59,23 +61,38 @@ def _overlap(a: Slot, b: Slot) -> bool:
     return a.arena is b.arena and a.offset < b.end and b.offset < a.end
 
 
-def write_kernels(steps: Iterable[Step], policy: Policy = DEFAULT_POLICY) -> dict[NodeId, Kernel]:
-    """Write the kernel of each step; equal steps share theirs."""
-    known: dict[Key, Kernel] = {}
+def write_kernel(step: Step, key: Key, policy: Policy = DEFAULT_POLICY) -> Kernel:
+    """Write our own kernel of one step."""
+    builder = KernelBuilder(step.node, key, policy)
+    rules[key.op](builder, step.node)
+    return builder.finish()
+
+
+def write_kernels(
+    steps: Iterable[Step],
+    policy: Policy = DEFAULT_POLICY,
+    chosen: Mapping[Key, Kernel] | None = None,
+) -> dict[NodeId, Kernel]:
+    """Write the kernel of each step; equal steps share theirs, and `chosen` are there already."""
+    known = dict(chosen or {})
     found: dict[NodeId, Kernel] = {}
     for step in steps:
         key = key_of(step)
         if key not in known:
-            builder = KernelBuilder(step.node, key, policy)
-            rules[key.op](builder, step.node)
-            known[key] = builder.finish()
+            known[key] = write_kernel(step, key, policy)
         found[step.node.id] = known[key]
     return found
 
 
 def launches_of(kernels: Iterable[Kernel]) -> tuple[Launch, ...]:
-    """Give the distinct functions of kernels, in order of their first use."""
-    return tuple({e.name: e for kernel in kernels for e in kernel.launches}.values())
+    """Give the distinct functions of kernels, in order of their first use; no library's."""
+    found = (e for kernel in kernels for e in kernel.launches if isinstance(e, Launch))
+    return tuple({e.name: e for e in found}.values())
+
+
+def bind(part: Launch | Call, arguments: tuple[Stretch, ...]) -> Command:
+    """Give the command that starts a part of a kernel on this memory."""
+    return Run(part, arguments) if isinstance(part, Launch) else Invoke(part, arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +178,31 @@ class Program:
         self._base = base
         self._poison = poison
         self._waiting = waiting
+        self._bound: tuple[tuple[int, int, int], ...] = ()
+        self._fed: Mapping[NodeId, int] = {n: base + place for n, place in layout.fed.items()}
         self._updates, self.tables = self._join()
         self._turned = self._turn()
+
+    def bind(self, feeds: Mapping[NodeId, int]) -> Program:
+        """Give the program that reads these inputs at addresses outside its memory.
+
+        Only inputs of `bindable` may be bound: nobody writes to an input, and the tables of joined
+        updates, which hold addresses, stay as they are.
+        """
+        twin = copy(self)
+        slots = {name: self._plan.slots[Value(name)] for name in feeds if name not in self._fed}
+        twin._bound = tuple((slot.offset, slot.end, feeds[n]) for n, slot in slots.items())
+        twin._fed = {name: feeds.get(name, place) for name, place in self._fed.items()}
+        twin._turned = twin._turn()
+        return twin
+
+    def bindable(self, name: NodeId) -> bool:
+        """Tell whether an input may lie elsewhere: it has bytes, and no update reads it there."""
+        slot = self._plan.slots[Value(name)]
+        if name in self._fed:
+            return True
+        reads = (origin(self._plan, v) for step in self._waiting for v in step.node.operands)
+        return slot.type.nbytes > 0 and Value(name) not in reads
 
     def _join(self) -> tuple[list[Command], list[tuple[int, Array]]]:
         """Give the commands of the updates, and the tables that they need at their addresses."""
@@ -196,14 +236,18 @@ class Program:
         return self.address(slot) if own is None else self._base + own
 
     def address(self, slot: Slot) -> int:
-        """Give the address of a slot."""
+        """Give the address of a slot; of one in a bound input, where that lies."""
+        if slot.arena is Arena.INPUT:
+            for begin, end, place in self._bound:
+                if begin <= slot.offset < end:
+                    return place + slot.offset - begin
         return self._base + self._layout.place(slot)
 
     def feed(self, name: str) -> int:
         """Give the address at which an input is put before a run, in row-major order."""
         node = NodeId(name)
-        if node in self._layout.fed:
-            return self._base + self._layout.fed[node]
+        if node in self._fed:
+            return self._fed[node]
         return self.address(self._plan.slots[Value(node)])
 
     def output(self, name: str) -> int:
@@ -244,10 +288,10 @@ class Program:
     def _turn(self) -> list[Command]:
         """Give the commands that bring inputs from where they are fed to where they are read."""
         commands: list[Command] = []
-        for node, place in self._layout.fed.items():
+        for node, place in self._fed.items():
             slot = self._plan.slots[Value(node)]
             launch = turning(self._plan.graph[node])
-            source = Stretch(self._base + place, slot.nbytes, Access.READ)
+            source = Stretch(place, slot.nbytes, Access.READ)
             target = Stretch(self.address(slot), slot.nbytes, Access.WRITE)
             commands.append(Run(launch, (source, target)))
         return commands
@@ -273,16 +317,16 @@ class Program:
             slot = self._plan.slots[value]
             place = self._where(value, slot)
             commands.append(Move(place, self.output(name), slot.nbytes))
-        for copy in self._plan.copies:
-            source, target = self.address(copy.source), self.address(copy.target)
-            commands.append(Move(source, target, copy.source.type.nbytes))
+        for kept in self._plan.copies:
+            source, target = self.address(kept.source), self.address(kept.target)
+            commands.append(Move(source, target, kept.source.type.nbytes))
         return commands
 
     def _runs(self, step: Step) -> list[Command]:
         kernel = self._kernels[step.node.id]
         return [
-            Run(launch, tuple(self._stretch(a, step) for a in launch.arguments))
-            for launch in kernel.launches
+            bind(part, tuple(self._stretch(a, step) for a in part.arguments))
+            for part in kernel.launches
         ]
 
     def _stretch(self, argument: Argument, step: Step) -> Stretch:

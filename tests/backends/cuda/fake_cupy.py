@@ -28,6 +28,13 @@ class World:
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     blocks: dict[int, Any] = field(default_factory=dict)
     capturing: bool = False
+    nvrtc: bool = True
+    fragmented: bool = False
+    """Whether no allocation succeeds, however much is free."""
+    busy: bool = False
+    """Whether events stay undone."""
+    gpu_of: int = 0
+    """The GPU that every address is on."""
 
 
 def _runtime(world: World) -> types.SimpleNamespace:
@@ -52,21 +59,31 @@ def _runtime(world: World) -> types.SimpleNamespace:
         driverGetVersion=lambda: world.driver,
         runtimeGetVersion=lambda: world.runtime,
         getDeviceCount=count,
-        getDeviceProperties=lambda n: {"name": b"Fake GPU", "major": major, "minor": minor},
+        getDeviceProperties=lambda n: {
+            "name": b"Fake GPU",
+            "major": major,
+            "minor": minor,
+            "multiProcessorCount": 132,
+            "l2CacheSize": 60 << 20,
+        },
         memGetInfo=lambda: (world.free, world.free),
         memcpyAsync=copy,
         memsetAsync=fill,
         memcpyHostToDevice=1,
         memcpyDeviceToHost=2,
         memcpyDeviceToDevice=3,
+        pointerGetAttributes=lambda address: types.SimpleNamespace(device=world.gpu_of),
     )
 
 
 class Scope:
     """A device or stream that can be entered."""
 
-    def __init__(self, world: World, what: str) -> None:
-        self.world, self.what, self.ptr = world, what, 77
+    def __init__(self, world: World, what: str, ptr: int = 77) -> None:
+        self.world, self.what, self.ptr = world, what, ptr
+
+    def wait_event(self, event: Event) -> None:
+        self.world.calls.append(("after", self.ptr, event.stream))
 
     def __enter__(self) -> Scope:
         return self
@@ -92,7 +109,7 @@ class Memory:
     """A block of host memory."""
 
     def __init__(self, world: World, nbytes: int) -> None:
-        if nbytes > world.free:
+        if nbytes > world.free or world.fragmented:
             raise FakeError("cudaErrorMemoryAllocation: out of memory")
         self._buffer = np.empty(nbytes + 256, np.uint8)
         self.ptr = self._buffer.ctypes.data + -self._buffer.ctypes.data % 256
@@ -100,12 +117,33 @@ class Memory:
 
 
 class Event:
-    def __init__(self) -> None:
-        self.at = 0
+    def __init__(self, *, disable_timing: bool = False) -> None:
+        self.at, self.timed, self.stream = 0, not disable_timing, 0
 
     def record(self, stream: Scope) -> None:
-        stream.world.calls.append(("event",))
-        self.at = len(stream.world.calls)
+        if self.timed:
+            stream.world.calls.append(("event",))
+        self.at, self.stream, self.world = len(stream.world.calls), stream.ptr, stream.world
+
+    @property
+    def done(self) -> bool:
+        return not self.world.busy
+
+
+class Ndarray:
+    """CuPy's array over memory that is not its own."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        place: types.SimpleNamespace,
+        strides: tuple[int, ...] | None,
+    ) -> None:
+        self.shape, self.dtype, self.place, self.strides = shape, dtype, place, strides
+
+    def __dlpack__(self, *, stream: int | None = None, **words: object) -> tuple[object, ...]:
+        return "capsule", self.place.mem.address, stream
 
 
 def install(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
@@ -122,10 +160,26 @@ def install(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
         world.calls.append(("load", path))
         return types.SimpleNamespace(get_function=function)
 
+    def streams(*, non_blocking: bool) -> Scope:
+        assert non_blocking
+        return Scope(world, "stream")
+
+    def from_external(given: Any) -> Scope:
+        version, handle = given.__cuda_stream__()
+        assert version == 0
+        return Scope(world, "external", handle)
+
+    streams.from_external = from_external  # type: ignore[attr-defined]
+
+    def version() -> tuple[int, int]:
+        if not world.nvrtc:
+            raise RuntimeError("libnvrtc.so.13 not found")
+        return 13, 0
+
     nvrtc = types.ModuleType("cupy.cuda.nvrtc")
     nvrtc.__dict__.update(
         NVRTCError=FakeError,
-        getVersion=lambda: (13, 0),
+        getVersion=version,
         createProgram=lambda text, *rest: {"text": text},
         compileProgram=lambda program, options: world.calls.append(("compile", options[0])),
         getCUBIN=lambda program: b"cubin",
@@ -137,12 +191,18 @@ def install(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
         runtime=_runtime(world),
         nvrtc=nvrtc,
         Device=lambda number: Scope(world, f"device {number}"),
-        Stream=lambda non_blocking: Scope(world, "stream"),
+        Stream=streams,
+        UnownedMemory=lambda address, size, owner, device: types.SimpleNamespace(
+            address=address, size=size, owner=owner, device=device
+        ),
+        MemoryPointer=lambda mem, offset: types.SimpleNamespace(mem=mem, offset=offset),
         Memory=lambda nbytes: Memory(world, nbytes),
         Event=Event,
         get_elapsed_time=lambda a, b: float(b.at - a.at),
     )
     cupy = types.ModuleType("cupy")
-    cupy.__dict__.update(cuda=cuda, RawModule=module, __spec__=types.SimpleNamespace())
+    cupy.__dict__.update(
+        cuda=cuda, ndarray=Ndarray, RawModule=module, __spec__=types.SimpleNamespace()
+    )
     for name, found in (("cupy", cupy), ("cupy.cuda", cuda), ("cupy.cuda.nvrtc", nvrtc)):
         monkeypatch.setitem(sys.modules, name, found)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cnndsl.backends import load
-from cnndsl.backends.cuda.backend import CudaBackend
+from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
-from cnndsl.backends.cuda.device import GpuBackend, driver_of, why_not
+from cnndsl.backends.cuda.device import GpuBackend, driver_of, libraries_of, why_not
+from cnndsl.backends.cuda.driver import Invoke, Stretch
 from cnndsl.backends.cuda.folders import code_folder, prepare
+from cnndsl.backends.cuda.kernel import Access, Call
+from cnndsl.backends.cuda.lending import DeviceArray, HostMemory
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import f32
@@ -23,7 +27,9 @@ from cnndsl.ops.structural import InputAttrs, ParameterAttrs, input_, parameter
 from cnndsl.plan.memory import make_plan
 from cnndsl.runtime.executable import Executable
 from cnndsl.support.diagnostics import BackendError, DiagnosticError
+from cnndsl.support.settings import Settings
 from tests.backends.cuda.fake_cupy import World, install
+from tests.runtime.test_foreign import OnGpu
 
 
 def graph() -> Graph:
@@ -81,6 +87,11 @@ def test_without_cupy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         ),
         (World(devices=0), 0, "no GPU answers: cudaErrorNoDevice"),
         (World(), 1, "there is no GPU 1; this machine has cuda:0"),
+        (
+            World(nvrtc=False),
+            0,
+            "NVRTC cannot be loaded: libnvrtc.so.13 not found; pip install 'cnndsl[cuda]'",
+        ),
         (World(devices=4), 4, "there is no GPU 4; this machine has cuda:0 to cuda:3"),
     ],
 )
@@ -95,6 +106,49 @@ def test_an_old_gpu_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_
     install(monkeypatch, World(capability=(7, 5)))
     with pytest.raises(BackendError, match=r"Fake GPU has compute capability 7\.5; .* needs 8\.0"):
         CupyDriver(0, folder=tmp_path)
+
+
+def test_measurements_belong_to_a_gpu_and_its_versions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, World(driver=13000, runtime=13020))
+    driver = CupyDriver(0, folder=tmp_path)
+    assert driver.identity == (
+        "Fake GPU, sm_90, 132 multiprocessors, CUDA driver 13000, runtime 13020, NVRTC 13.0"
+    )
+    assert driver.cache_bytes == 60 << 20
+
+
+def test_tuning_without_a_library_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, World())
+    driver_of.cache_clear()
+    libraries_of.cache_clear()
+    table = [("cudnn", lambda: "it is not installed; pip install 'cnndsl[cudnn]'", list)]
+    monkeypatch.setattr("cnndsl.backends.cuda.libraries.LIBRARIES", table)
+    gpu = GpuBackend(settings=Settings(kernel_dir=str(tmp_path)))
+    words = r"cuda has no library to measure beside it\nhelp: cudnn: .*pip install 'cnndsl\[cudnn"
+    with pytest.raises(BackendError, match=words):
+        gpu.tune(make_plan(graph(), alignment=256))
+    monkeypatch.setattr("cnndsl.backends.cuda.device.why_not", lambda number: "no GPU at all")
+    with pytest.raises(BackendError, match="cuda cannot run here: no GPU at all"):
+        gpu.tune(make_plan(graph(), alignment=256))
+    assert gpu.tuned(make_plan(graph(), alignment=256)) == frozenset()
+    driver_of.cache_clear()
+    libraries_of.cache_clear()
+
+
+def test_a_library_is_called_in_the_order_of_the_stream(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, World())
+    driver = CupyDriver(0, folder=tmp_path)
+    queued: list[tuple[list[int], int | None]] = []
+    call = Call("lib one", "", (), lambda addresses, stream: queued.append(([*addresses], stream)))
+    stretches = (Stretch(4096, 4, Access.READ), Stretch(8192, 4, Access.WRITE))
+    driver.do([Invoke(call, stretches)])
+    assert queued == [([4096, 8192], 77)]
 
 
 def compiled(monkeypatch: pytest.MonkeyPatch, world: World, folder: Path) -> Executable:
@@ -118,6 +172,124 @@ def test_too_little_memory_is_told_with_the_batch_that_fits(
     ):
         GpuBackend().compile(make_plan(b.graph, alignment=256))
     driver_of.cache_clear()
+
+
+def test_memory_in_pieces_is_told_with_what_helps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        BackendError,
+        match=r"Fake GPU cannot give 0 MiB: cudaErrorMemoryAllocation: out of memory\n"
+        r"help: --device cpu has the memory of the machine",
+    ):
+        compiled(monkeypatch, World(fragmented=True), tmp_path)
+
+
+class Tensor:
+    """An array of a library that has both protocols."""
+
+    def __init__(self, address: int, device: tuple[int, int] = (2, 0)) -> None:
+        self.array = np.asarray(HostMemory(address, f32(4, 8), None))
+        self.device, self.streams = device, list[object]()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device
+
+    def __dlpack__(self, *, stream: object = None, **words: Any) -> object:
+        self.streams.append(stream)
+        return self.array.__dlpack__(**words)
+
+
+def test_arrays_of_the_gpu_are_read_where_they_lie_behind_their_streams(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    world = World()
+    executable = compiled(monkeypatch, world, tmp_path)
+    assert isinstance(executable, CudaExecutable)
+    executable.load_state({"w": np.ones((4, 8), np.float32)})
+    room = np.zeros(512, np.uint8)
+    address = room.ctypes.data + -room.ctypes.data % 256
+    tensor = Tensor(address)
+    world.calls.clear()
+    executable.run_on_device({"x": tensor}, stream=9)  # type: ignore[dict-item]
+    assert tensor.streams == [77]
+    kinds = [call for call in world.calls if call[0] in ("after", "graph", "copy", "wait")]
+    # Nothing is copied but (while capturing) an output to safety, and nobody waits on the host.
+    assert kinds[0] == ("after", 77, 9)
+    assert kinds[-2:] == [("graph", 77), ("after", 9, 77)]
+    assert {call[1] for call in kinds[1:-2]} <= {3}
+    world.calls.clear()
+    executable.run_on_device({"x": OnGpu(shape=(4, 8), data=(address, True), stream=5)})  # type: ignore[dict-item]
+    assert world.calls == [("after", 77, 5), ("graph", 77)]
+    other = Tensor(address, device=(2, 1))
+    with pytest.raises(DiagnosticError, match="x lies on cuda:1; this program runs on cuda:0"):
+        executable.run_on_device({"x": other})  # type: ignore[dict-item]
+    assert not other.streams
+    world.gpu_of = 3
+    with pytest.raises(DiagnosticError, match="x lies on cuda:3; this program runs on cuda:0"):
+        executable.run({"x": OnGpu(shape=(4, 8))})  # type: ignore[dict-item]
+
+
+def test_arrays_of_others_are_kept_until_the_device_is_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    world = World(busy=True)
+    executable = compiled(monkeypatch, world, tmp_path)
+    assert isinstance(executable, CudaExecutable)
+    executable.load_state({"w": np.ones((4, 8), np.float32)})
+    for _ in range(3):
+        executable.run_on_device({"x": OnGpu(shape=(4, 8), data=(4096, True), stream=None)})  # type: ignore[dict-item]
+    assert len(executable._kept) == 3
+    world.busy = False
+    executable.run_on_device({"x": OnGpu(shape=(4, 8), data=(4096, True), stream=None)})  # type: ignore[dict-item]
+    assert len(executable._kept) == 0
+
+
+def test_results_are_offered_behind_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    world = World()
+    executable = compiled(monkeypatch, world, tmp_path)
+    assert isinstance(executable, CudaExecutable)
+    executable.load_state({"w": np.ones((4, 8), np.float32)})
+    found = executable.run_on_device({"x": np.ones((4, 8), np.float32)})["y"]
+    assert found.__cuda_array_interface__ == {
+        "shape": (4, 8),
+        "typestr": "<f4",
+        "data": (found.address, False),
+        "strides": None,
+        "version": 3,
+        "stream": 77,
+    }
+    assert found.__dlpack_device__() == (2, 0)
+    for stream, waits in ((None, 1), (2, 2), (4242, 4242)):
+        world.calls.clear()
+        given: object = found.__dlpack__(stream=stream)
+        assert given == ("capsule", found.address, -1)
+        assert world.calls == [("after", waits, 77)]
+    world.calls.clear()
+    unordered: object = found.__dlpack__(stream=-1)
+    assert unordered == ("capsule", found.address, -1)
+    assert world.calls == []
+    for wrong in (0, -2, "stream"):
+        with pytest.raises(ValueError, match="a stream is a handle, 1, 2 or -1; given"):
+            found.__dlpack__(stream=wrong)
+    again = np.asarray(found)
+    assert world.calls == [("copy", 2, 128, 77), ("wait",)]
+    assert again.shape == (4, 8)
+
+
+def test_images_are_offered_with_their_strides(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, World())
+    driver = CupyDriver(0, folder=tmp_path)
+    array = DeviceArray(4096, f32(2, 3, 4, 8), driver, None)
+    assert array.__cuda_array_interface__["strides"] == (384, 4, 96, 12)
+    view: Any = driver.view(4096, f32(2, 3, 4, 8), None)
+    assert (view.shape, view.strides) == ((2, 3, 4, 8), (384, 4, 96, 12))
+    grey = DeviceArray(4096, f32(2, 1, 4, 8), driver, None)
+    assert grey.__cuda_array_interface__["strides"] is None
 
 
 def test_a_run_is_feeds_one_graph_and_outputs(

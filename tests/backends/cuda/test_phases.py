@@ -1,4 +1,4 @@
-"""Gradients of strided convolutions by phases: where they are taken; that mistakes are found."""
+"""Gradients of strided convolutions by phases: where they are taken; mistakes are found."""
 
 from __future__ import annotations
 

@@ -12,11 +12,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from cnndsl.backends.cuda.driver import Command, Fill, Move, Run, Stretch
+from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Move, Run, Stretch
 from cnndsl.backends.cuda.emulated import memory
 from cnndsl.backends.cuda.emulated.compile import compile_emulator, compile_module
 from cnndsl.backends.cuda.kernel import MOST_SHARED_BYTES, Access, Launch
+from cnndsl.backends.cuda.lending import check_device, check_order, host_view
+from cnndsl.ir.types import TensorType
 from cnndsl.ops.rules import Array
+from cnndsl.runtime.foreign import CPU, Device, ForeignArray, device_of, read_dlpack
 from cnndsl.support.diagnostics import BackendError
 
 Order = Literal["forward", "reverse", "random"]
@@ -70,6 +73,53 @@ class EmulatedDriver:
     def name(self) -> str:
         """Say what it is."""
         return "emulated"
+
+    @property
+    def identity(self) -> str:
+        """Say that measurements are of the emulation."""
+        return "emulated"
+
+    @property
+    def cache_bytes(self) -> int:
+        """Nothing is worth to be measured so finely here."""
+        return 0
+
+    def here(self) -> contextlib.AbstractContextManager[object]:
+        """There is one such device."""
+        return contextlib.nullcontext()
+
+    @property
+    def device(self) -> Device:
+        """Say that its memory is the host's, which other libraries read as such."""
+        return CPU, 0
+
+    @property
+    def stream(self) -> int | None:
+        """There is none: everything is done when it was asked for."""
+        return None
+
+    def follow(self, stream: int) -> None:
+        """Streams of other libraries are none of the host's."""
+        raise BackendError(f"the emulated device has no streams to wait for, as {stream}")
+
+    def lead(self, stream: int) -> None:
+        """Streams of other libraries are none of the host's."""
+        self.follow(stream)
+
+    def borrow(self, given: object) -> ForeignArray:
+        """Read an array of the host where it lies."""
+        check_device(device_of(given), self.device)
+        found = read_dlpack(given)
+        check_order(found)
+        return found
+
+    def view(self, address: int, kind: TensorType, owner: object) -> Array:
+        """Give memory as an array of NumPy."""
+        return host_view(address, kind, owner)
+
+    def mark(self) -> EmulatedMark:
+        """Nothing waits here."""
+        return EmulatedMark()
 
     def close(self) -> None:
         """Give all memory back; the driver can do nothing after it."""
@@ -134,6 +184,8 @@ class EmulatedDriver:
                     ctypes.memmove(target, source, nbytes)
                 case Run():
                     self._run(command)
+                case Invoke():
+                    self._invoke(command)
 
     def time(self, command_groups: Sequence[Sequence[Command]]) -> list[float]:
         """Do groups of commands with a clock on each."""
@@ -158,6 +210,12 @@ class EmulatedDriver:
             return
         with _copies(run.arguments) as copies:
             self._start(run.launch, copies)
+
+    def _invoke(self, invoke: Invoke) -> None:
+        """Let a library that computes on the host do its call."""
+        given = invoke.arguments
+        with _copies(given) if self.guarded else contextlib.nullcontext(given) as used:
+            invoke.call.enqueue([a.address for a in used], None)
 
     def _start(self, launch: Launch, arguments: Sequence[Stretch]) -> None:
         """Run the grid of a launch; raises `BackendError` for what it does wrong."""
@@ -202,6 +260,14 @@ class EmulatedDriver:
         index = min(near)[1]
         distance = place - arguments[index].address
         return f"byte {distance} of {arguments[index].nbytes} of argument {index}, {who}"
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedMark:
+    """A place in a queue that is always empty."""
+
+    done: bool = True
+    """Whether all before it is done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,4 +173,5 @@ def turning(node: Node[Any]) -> Launch:
     steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
     move(k, "turned", walk_over(shape, steps), _flat(prod(shape)))
     (launch,) = k.finish().launches
+    assert isinstance(launch, Launch), "a builder writes launches"
     return launch

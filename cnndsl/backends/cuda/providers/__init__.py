@@ -1,0 +1,1 @@
+"""Libraries beside our own kernels: cuDNN and cuBLASLt, behind one small interface."""
