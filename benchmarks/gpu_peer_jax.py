@@ -26,8 +26,8 @@ class Rounded(Written):
         if step["op"] in ("batch_norm", "lrn"):
             wide = [value.astype(jnp.float32) for value in x]
             return super()._step(step, wide, w, number).astype(self.dtype)
-        small = [value.astype(self.dtype) for value in w]
-        return super()._step(step, x, small, number)
+        small, own = ([value.astype(self.dtype) for value in given] for given in (x, w))
+        return super()._step(step, small, own, number)
 
 
 def scores_of(recipe: Recipe, weights: Arrays, key: Any, x: Any, dtype: Any) -> tuple[Any, Arrays]:

@@ -184,7 +184,10 @@ def indexed(node: ast.Indexed) -> str:
     before, after = node.target.span, node.index[0].span
     apart = after.line == before.end_line and after.column > before.end_column + 1
     texts = [expr(item) for item in node.index]
-    return f"{target}{' ' if apart else ''}{listed('[', texts, ']')}"
+    items = listed("[", texts, "]")
+    if apart:  # read again, a blank is known only where the index begins on the same line
+        items = f" [{items[1:].lstrip(TIGHT)}"
+    return f"{target}{items}"
 
 
 def shape(node: ast.ShapeLiteral) -> str:

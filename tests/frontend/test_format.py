@@ -137,3 +137,10 @@ def test_columns_give_way_where_a_line_would_be_too_long(tmp_path: Path) -> None
     text = format_program(parse_file(path))
     assert all(len(line) <= WIDTH for line in text.splitlines())
     check_round_trip(text)
+
+
+@pytest.mark.parametrize("text", ["in [8]" + " n [8]" * 24, "n [" + "8, " * 60 + "8]"])
+def test_a_blank_before_an_index_survives_where_the_line_is_too_long(text: str) -> None:
+    shown = format_program(parse(text))
+    assert "n[" not in shown
+    assert format_program(parse(shown)) == shown
