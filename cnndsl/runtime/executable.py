@@ -135,7 +135,7 @@ class Executable(ABC):
             self.inputs,
             what="input",
             program=self.plan.graph.name,
-            optional={*self._unread, *given},
+            optional={*self._unread, *given} if given else self._unread,
         )
 
     def _with_state(self, run: Callable[[], T]) -> T:
