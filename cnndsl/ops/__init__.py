@@ -15,6 +15,7 @@ from cnndsl.ops import pad as pad
 from cnndsl.ops import pool as pool
 from cnndsl.ops import random as random
 from cnndsl.ops import reduce as reduce
+from cnndsl.ops import resize as resize
 from cnndsl.ops import shape as shape
 from cnndsl.ops import smooth as smooth
 from cnndsl.ops import softmax as softmax

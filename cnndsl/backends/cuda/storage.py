@@ -32,6 +32,7 @@ from cnndsl.ops.pool import (
 )
 from cnndsl.ops.random import dropout_mask
 from cnndsl.ops.reduce import reduce_mean, reduce_sum
+from cnndsl.ops.resize import resize, resize_grad
 from cnndsl.ops.shape import (
     broadcast_to,
     concat,
@@ -65,6 +66,8 @@ MAKERS: frozenset[Op[Any]] = frozenset(
         lrn_grad,
         pad,
         pad_grad,
+        resize,
+        resize_grad,
         concat,
         split,
         slice_,

@@ -14,5 +14,6 @@ from cnndsl.backends.cpu.kernels import pool_grad as pool_grad
 from cnndsl.backends.cpu.kernels import random as random
 from cnndsl.backends.cpu.kernels import reduce as reduce
 from cnndsl.backends.cpu.kernels import reduce_where as reduce_where
+from cnndsl.backends.cpu.kernels import resize as resize
 from cnndsl.backends.cpu.kernels import shape as shape
 from cnndsl.backends.cpu.kernels import softmax as softmax
