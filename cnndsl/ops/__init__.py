@@ -12,6 +12,7 @@ from cnndsl.ops import lrn as lrn
 from cnndsl.ops import norm as norm
 from cnndsl.ops import norm_grad as norm_grad
 from cnndsl.ops import pad as pad
+from cnndsl.ops import pixels as pixels
 from cnndsl.ops import pool as pool
 from cnndsl.ops import random as random
 from cnndsl.ops import reduce as reduce

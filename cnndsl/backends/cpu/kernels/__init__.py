@@ -9,6 +9,7 @@ from cnndsl.backends.cpu.kernels import lrn as lrn
 from cnndsl.backends.cpu.kernels import norm as norm
 from cnndsl.backends.cpu.kernels import norm_grad as norm_grad
 from cnndsl.backends.cpu.kernels import pad as pad
+from cnndsl.backends.cpu.kernels import pixels as pixels
 from cnndsl.backends.cpu.kernels import pool as pool
 from cnndsl.backends.cpu.kernels import pool_grad as pool_grad
 from cnndsl.backends.cpu.kernels import random as random
