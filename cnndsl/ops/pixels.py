@@ -34,7 +34,7 @@ class UnpackPixelsAttrs(Attrs):
 
     type: TensorType
     """Type of the images, [N,C,H,W]."""
-    pixels: Pixels = Pixels()  # noqa: RUF009 - frozen
+    pixels: Pixels = Pixels()
     """What a byte stands for."""
     channels: int = 0
     """Channels that the bytes have, where the images have more, which are 0; 0: all."""

@@ -54,6 +54,7 @@ class CudaBackend(Backend):
 
     name: ClassVar[str] = "cuda"
     alignment: ClassVar[int] = ALIGNMENT
+    takes_bytes: ClassVar[bool] = True
 
     def __init__(
         self,

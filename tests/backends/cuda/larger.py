@@ -11,6 +11,7 @@ from cnndsl.ops.conv import Conv2dAttrs, Conv2dGradAttrs
 from cnndsl.ops.elementwise import add, mul
 from cnndsl.ops.linalg import DenseAttrs, MatmulAttrs
 from cnndsl.ops.norm import BatchNormAttrs, BatchNormGradAttrs
+from cnndsl.ops.pixels import Pixels, UnpackPixelsAttrs
 from cnndsl.ops.pool import AvgPool2dGradAttrs, Pool2dAttrs
 from cnndsl.ops.random import DropoutMaskAttrs
 from cnndsl.ops.reduce import ArgmaxAttrs, ReduceAttrs
@@ -195,6 +196,20 @@ LARGER: dict[str, list[Sample]] = {
             distinct=True,
         ),
         Sample((f32(2, 3, 19, 21), f32(2, 3, 1, 1)), Pool2dAttrs((19, 21)), distinct=True),
+    ],
+    "unpack_pixels": [
+        Sample(
+            (TensorType(DType.U8, (3, 3 * 17 * 19)),),
+            UnpackPixelsAttrs(
+                f32(3, 3, 17, 19), Pixels(mean=(0.5, 0.25, 0.75)), channels_last=True
+            ),
+            integers=256,
+        ),
+        Sample(
+            (TensorType(DType.U8, (3, 3 * 16 * 20)),),
+            UnpackPixelsAttrs(f32(3, 8, 16, 20), Pixels(std=(0.5, 0.25, 0.75)), 3),
+            integers=256,
+        ),
     ],
     "resize": [
         Sample((f32(2, 24, 9, 7),), ResizeAttrs(18, 21)),
