@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from typing import ClassVar, TypeAlias
 
 from cnndsl.ir.graph import Value
@@ -179,11 +179,12 @@ class LayerKind(ABC):
 
     def clause(self, word: str) -> Clause | None:
         """Find a clause by one of its names, in any case; a name may be several words."""
-        folded = fold_words(word)
-        for clause in self.clauses:
-            if folded in map(fold_words, (clause.name, *clause.names)):
-                return clause
-        return None
+        return self._clauses_by_word.get(fold_words(word))
+
+    @cached_property
+    def _clauses_by_word(self) -> Mapping[str, Clause]:
+        named = [(name, c) for c in self.clauses for name in (c.name, *c.names)]
+        return {fold_words(name): clause for name, clause in reversed(named)}
 
     def find_clause(self, words: Sequence[str]) -> tuple[Clause, int] | None:
         """Find the clause that the first of `words` name and how many they are, the most first."""
