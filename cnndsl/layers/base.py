@@ -165,6 +165,8 @@ class LayerKind(ABC):
     """Whether it needs random numbers in training."""
     solid: ClassVar[str] = ""
     """The clause that the third number of a window goes to, 3 of `5x5x3`; empty if it has none."""
+    asks_makers: ClassVar[bool] = False
+    """Whether `settled` looks at the layers that make the inputs."""
     spreads: ClassVar[bool] = False
     """Whether its filters are laid over the result, one set for each pixel of the input, and its
     weight is [C, O/groups, KH, KW]; else each result sums a window and it is [O, C/groups, ..]."""
