@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 from cnndsl.frontend import ast
@@ -50,7 +50,7 @@ class Endings(Statements):
     def __init__(self, limits: Limits) -> None:
         """Judge within `limits`."""
         super().__init__(limits)
-        self.measured_nets: dict[str, tuple[Measured, Scope]] = {}
+        self.measured_nets: dict[Hashable, tuple[Measured, Scope]] = {}
 
     def judge(self, builder: NetworkBuilder, *, measured: Frame | None = None) -> None:
         """Judge every assertion of a complete network; reports E0503.
@@ -158,7 +158,8 @@ class Endings(Statements):
         self, callee: Callee, arguments: tuple[ast.Argument, ...], at: ast.Name, env: Env
     ) -> tuple[Measured, Scope]:
         """Elaborate a net or imported file as a network of its own, and analyse it."""
-        key = f"{id(callee)}({', '.join(self.cut(a.span) for a in arguments)})"
+        counting = env.scope.find_counting()
+        key = id(callee), tuple(self.cut(a.span) for a in arguments), counting
         if key in self.measured_nets:
             return self.measured_nets[key]
         frame = Frame(NetworkBuilder(callee.name, self.limits), title=callee.name)
@@ -181,7 +182,8 @@ class Endings(Statements):
             raise DiagnosticError(
                 error("E0505", f"`{callee.name}` is no network that can be measured", at.span)
             )
-        self.measured_nets[key] = Measured(analyse(frame.builder.finish({}, {})).layers), scope
+        reports = analyse(frame.builder.finish({}, {})).layers
+        self.measured_nets[key] = Measured(reports, counting), scope
         return self.measured_nets[key]
 
 
