@@ -277,6 +277,7 @@ class Elaborator(Endings):
             if word == "train":
                 if train is not None:
                     reader.errors.append(_second_train(section))
+                    continue
                 train = reader.train(section)
                 reader.errors += judge_objectives(section, self.program)
             elif word == "data":

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.scope import Flow
+from cnndsl.frontend.heads import LayerHead
+from cnndsl.frontend.scope import Flow, Scope
 from cnndsl.frontend.values import ShapeValue, SizeValue, Value, kind_of, show
-from cnndsl.layers.base import Clause, LayerError, LayerKind, SettingValue, Takes
+from cnndsl.layers.base import (
+    Clause,
+    Hwc,
+    LayerError,
+    LayerKind,
+    LayerSpec,
+    ParameterSpec,
+    SettingValue,
+    Takes,
+)
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span
 
 MOST_TAPS = 4096
 """Numbers of a filter that a program may write out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A layer on inputs of certain sizes."""
+
+    spec: LayerSpec
+    """Its kind and settings."""
+    output: Hwc
+    """The size of its result."""
+    unrolled: int
+    """How many layers it counts as."""
+    parameters: tuple[ParameterSpec, ...]
+    """Its arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """All settings of a layer, and what it makes of inputs that it was given."""
+
+    settings: Mapping[str, SettingValue]
+    """The settings."""
+    sized: dict[tuple[Hwc, ...], Sized] = field(default_factory=dict)
+    """By the sizes of its inputs."""
 
 
 @dataclass(slots=True)
@@ -35,6 +70,8 @@ class Reading:
     """Sizes in brackets among the words: what the layer must make."""
     sized: bool = False
     """Whether the shorthand with a hyphen gave settings."""
+    completed: dict[tuple[bool, int], Completed] = field(default_factory=dict)
+    """All settings that follow from the given ones, by what else decides: see `complete`."""
 
     def said(self, name: str, text: str = "") -> tuple[Label, ...]:
         """Point to a setting, if it stands in the source."""
@@ -44,6 +81,37 @@ class Reading:
     def bare(self) -> bool:
         """Whether nothing but a shorthand was written."""
         return self.sized or not self.given
+
+
+@dataclass(frozen=True, slots=True)
+class PlainWords:
+    """Words that mean the same each time they are run, as long as none of them is bound."""
+
+    words: ast.Words
+    """The words."""
+    head: LayerHead
+    """What they begin with."""
+    names: tuple[str, ...]
+    """Those of them that a program might bind."""
+    reading: Reading
+    """What they say."""
+
+    def still_mean(self, words: ast.Words, head: LayerHead, scope: Scope) -> bool:
+        """Tell whether they say it here, too."""
+        if words is not self.words or head != self.head:
+            return False
+        return all(scope.value(name) is None for name in self.names)
+
+
+def plain_words(words: ast.Words, head: LayerHead, reading: Reading) -> PlainWords | None:
+    """Keep what words say, if it takes no more than themselves to know it."""
+    simple = all(isinstance(item, ast.Name | ast.Number | ast.Size) for item in words.items[1:])
+    if not simple or isinstance(words.items[0], ast.Call | ast.Indexed) or reading.streams:
+        return None
+    if reading.kind.inputs[1] != 1 or reading.shapes:
+        return None
+    names = tuple(item.text for item in words.items[head.used :] if isinstance(item, ast.Name))
+    return PlainWords(words, head, names, reading)
 
 
 def read_setting(kind: LayerKind, clause: Clause, value: Value, span: Span) -> SettingValue:

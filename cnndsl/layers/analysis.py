@@ -8,7 +8,7 @@ those of every layer but activations and layers that only give another shape.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cnndsl.layers.base import Hwc, ParameterSpec, Steps, show_size
@@ -134,6 +134,52 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What a network keeps in memory, for one image: what `Analysis` says, without the rest."""
+
+    params: int
+    """Numbers that training moves; shared ones count once."""
+    statistics: int
+    """Running statistics."""
+    activations: int
+    """Numbers as the lectures count them, the input's included."""
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of `activations` in single precision, for one image going forward."""
+        return self.activations * FLOAT_BYTES
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of parameters and running statistics in single precision."""
+        return (self.params + self.statistics) * FLOAT_BYTES
+
+
+def add_up(network: Network) -> Totals:
+    """Count what a network keeps, in a small part of the time that `analyse` takes."""
+    params = statistics = 0
+    activations = sum(math.prod(source.size) for source in network.inputs)
+    for layer, first in _with_firsts(network):
+        for array in layer.parameters if first else ():
+            if array.trainable:
+                params += math.prod(array.shape)
+            else:
+                statistics += math.prod(array.shape)
+        if layer.spec.kind.counted:
+            activations += math.prod(layer.output)
+    return Totals(params, statistics, activations)
+
+
+def _with_firsts(network: Network) -> Iterator[tuple[Layer, bool]]:
+    """Give each layer, and whether it is the first that uses its arrays."""
+    owners: set[str] = set()
+    for layer in network.layers:
+        owner = layer.parameters_of or layer.name
+        yield layer, owner not in owners
+        owners.add(owner)
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """How a value lies over the input: field, stride, effective padding, (down, across) each."""
 
@@ -146,13 +192,10 @@ def analyse(network: Network) -> Analysis:
     """Work out what a network costs."""
     reports = [_input_report(source) for source in network.inputs]
     places = {source.name: _Place() for source in network.inputs}
-    owners: set[str] = set()
-    for layer in network.layers:
+    for layer, first in _with_firsts(network):
         place = _place(layer, [places[name] for name in layer.inputs])
         places[layer.name] = place
-        owner = layer.parameters_of or layer.name
-        reports.append(_report(layer, place, first=owner not in owners))
-        owners.add(owner)
+        reports.append(_report(layer, place, first=first))
     return Analysis(network.name, tuple(reports))
 
 

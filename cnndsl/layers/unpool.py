@@ -92,6 +92,7 @@ class Unpool(Enlarging):
         "maxunpool2d", "max unpooling layer",
     )  # fmt: skip
     inputs = (1, 2)
+    asks_makers = True
     clauses: ClassVar[tuple[Clause, ...]] = (
         FACTOR,
         Clause("nearest", Takes.FLAG, doc="copies of each pixel, as without a word",
