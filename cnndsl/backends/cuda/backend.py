@@ -65,6 +65,7 @@ class CudaBackend(Backend):
         precision: Precision = "fast",
         record: bool = True,
         join: bool = True,
+        moments: bool = True,
         poison: bool = False,
         libraries: Callable[[Driver], Libraries] = lambda driver: NONE,
         folder: Path | None = None,
@@ -74,6 +75,7 @@ class CudaBackend(Backend):
         With `precision="exact"`, factors keep all their bits whatever the policy says.
         Without `record` the launches of a run are queued one by one instead of replayed as one.
         Without `join` each update of a parameter is a launch of its own.
+        Without `moments` batch norms read an image for its statistics, whoever made it.
         With `poison`, memory whose lifetime has ended is overwritten at once.
         Ways of `libraries` are measured by `tune`, which keeps its choices in `folder`.
         """
@@ -83,6 +85,7 @@ class CudaBackend(Backend):
         self._policy = DEFAULT_POLICY if precision == "exact" else policy
         self._record = record
         self._join = join
+        self._moments = moments
         self._poison = poison
         self._tuner = Tuner(libraries, folder)
         self._rules = Rules(self._policy, precision == "exact", MOST_WORKSPACE)
@@ -98,8 +101,13 @@ class CudaBackend(Backend):
     def algorithms(self, plan: Plan) -> Mapping[NodeId, str]:
         """Name the ways of products and convolutions; nothing is compiled."""
         plan = self._planned(plan)
-        written = write_kernels((*plan.prepare, *plan.steps), self._policy, self._chosen(plan))
+        written = self._write(plan)
         return {name: kernel.algorithm for name, kernel in written.items() if kernel.algorithm}
+
+    def _write(self, plan: Plan) -> dict[NodeId, Kernel]:
+        """Write the kernels of a plan, or take those of a library that were chosen."""
+        steps = (*plan.prepare, *plan.steps)
+        return write_kernels(steps, self._policy, self._chosen(plan), moments=self._moments)
 
     def _chosen(self, plan: Plan) -> dict[Key, Kernel]:
         """Give the kernels of the steps for which a library was chosen; none without a device."""
@@ -148,7 +156,7 @@ class CudaBackend(Backend):
                 "the backend cuda keeps numbers in f32 and f64, not in f16 as "
                 f"{', '.join(half[:5])}{' and others do' if len(half) > 5 else ''}"
             )
-        written = write_kernels(steps, self._policy, self._chosen(plan))
+        written = self._write(plan)
         driver = self._driver()
         waiting = put_off(plan) if self._join else ()
         return CudaExecutable(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, ceil_div, element
+from cnndsl.backends.cuda.kernels.gemm_moments import Moments
 from cnndsl.backends.cuda.kernels.gemm_plain import PLAIN_DEPTH, plain
 from cnndsl.backends.cuda.kernels.gemm_tensor import TENSOR_DEPTH, tensor
 from cnndsl.backends.cuda.kernels.gemm_tile import (
@@ -50,6 +51,8 @@ class Product:
     """Arrays that the factors are fetched from."""
     others: Sequence[tuple[str, Pointer]] = field(default=())
     """Arrays that `store` reads."""
+    moments: bool = False
+    """Whether the moments of what is stored are wanted, by column and tile."""
     terms: str = ""
     """Expression of how many terms the sums of product `g` have, where they have fewer."""
 
@@ -88,7 +91,11 @@ def write_product(k: KernelBuilder, product: Product) -> None:
     write = tensor if tensors else plain
     if slices == 1:
         reads = [*product.factors, *product.others]
-        write(k, "", tile, product, grid, product.store, reads, k.result(), values)
+        moments = None
+        if product.moments:
+            count = ceil_div(product.m, tile.m) * product.groups * product.n
+            moments = Moments(*k.slice_moments(tile.m, count, element(result)))
+        write(k, "", tile, product, grid, product.store, reads, k.result(), values, moments)
         return
     k.algorithm += f" in {slices} slices"
     part = k.scratch(slices * result.size, element(result))
