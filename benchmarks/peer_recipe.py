@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 RATE, MOMENTUM = 0.001, 0.9
-"""Of the training step; so small that losses of two steps differ by rounding alone. With ten times
-as much a step of ResNeXt with two images is so long that PyTorch's layouts are 1 % apart."""
+"""Of the training step; so small that losses of two steps differ by little but rounding."""
 Ways = dict[str, Callable[[], Callable[[], Any]]]
 """Name to what builds the network in one way and gives what runs it once."""
 

@@ -24,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import combinations
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -210,27 +209,28 @@ class Comparison:
         return found
 
     def _differences(self, kind: str, batch: int, peers: list[Peer]) -> dict[str, float]:
-        """Compare what everybody computes; raises where somebody computes something else.
+        """Compare what everybody computes; raises where we compute something else.
 
-        In training one of the peers has to agree, or all disagree among themselves more than that:
-        norms over few images make small differences large.
+        In training norms over few images make rounding errors large: after an update of ResNet-50
+        with four images PyTorch is 3e-3 from its own double precision. That is what our losses are
+        held to; where a peer is so far from it, we may be twice as far, as errors are by chance.
         """
-        if kind == "train" and not self._repeats:
-            return {}
         if kind == "infer":
             mine: Any = self.ours.output(batch)
             theirs = {w: out for peer in peers for w, out in peer.ask("output").items()}
-        else:
+            gaps = {way: gap(mine, out) for way, out in theirs.items()}
+            judged, allowed = max(gaps.values()), AGREE
+        elif self._repeats:
             mine = self.ours.losses(batch, STEPS)
             theirs = {w: o for peer in peers for w, o in peer.ask("losses", steps=STEPS).items()}
-        gaps = {way: gap(mine, out) for way, out in theirs.items()}
-        judged, allowed = max(gaps.values()), AGREE
-        if kind == "train":
-            judged = min(gaps.values())
-            apart = [gap(a, b) for a, b in combinations(theirs.values(), 2)]
-            allowed = max(AGREE, *apart)
+            exact = self.peers["torch"].ask("exact losses", batch=batch, steps=STEPS)
+            gaps = {"double precision": gap(mine, exact)}
+            judged = gaps["double precision"]
+            allowed = max(AGREE, *(2 * gap(out, exact) for out in theirs.values()))
+        else:
+            return {}
         if judged > allowed:
-            raise DifferError(f"outputs differ: {gaps}")
+            raise DifferError(f"outputs differ by more than {allowed:.0e}: {gaps}")
         return gaps
 
     def _times(
