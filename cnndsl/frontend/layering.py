@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from cnndsl.frontend import ast
 from cnndsl.frontend.core import Core, Env, Name
 from cnndsl.frontend.explain import explain, several_streams, too_few_streams
+from cnndsl.frontend.flow import BROKEN, Flow, Stream
 from cnndsl.frontend.heads import LayerHead
 from cnndsl.frontend.readings import Reading, layer_error
 from cnndsl.frontend.records import Record, check_steps, check_tensors
-from cnndsl.frontend.scope import BROKEN, Flow, Stream
 from cnndsl.frontend.words import WordReader
 from cnndsl.layers.base import (
     LAYERS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.scope import Flow
+from cnndsl.frontend.flow import Flow
 from cnndsl.frontend.values import ShapeValue, SizeValue, Value, kind_of, show
 from cnndsl.layers.base import Clause, LayerError, LayerKind, SettingValue, Takes
 from cnndsl.support.diagnostics import DiagnosticError, Label, error

@@ -146,13 +146,11 @@ def analyse(network: Network) -> Analysis:
     """Work out what a network costs."""
     reports = [_input_report(source) for source in network.inputs]
     places = {source.name: _Place() for source in network.inputs}
-    owners: set[str] = set()
+    owners = network.owners()
     for layer in network.layers:
         place = _place(layer, [places[name] for name in layer.inputs])
         places[layer.name] = place
-        owner = layer.parameters_of or layer.name
-        reports.append(_report(layer, place, first=owner not in owners))
-        owners.add(owner)
+        reports.append(_report(layer, place, first=layer.name in owners))
     return Analysis(network.name, tuple(reports))
 
 
@@ -197,20 +195,19 @@ def _plain(step: Steps) -> Steps:
 def _report(layer: Layer, place: _Place, *, first: bool) -> LayerReport:
     kind, spec = layer.spec.kind, layer.spec
     own = layer.parameters if first else ()
-    moved = [p for p in own if p.trainable]
-    params = _count(moved)
+    params = layer.params if first else 0
     return LayerReport(
         name=layer.name,
         kind=kind.name,
-        words=kind.words(spec),
+        words=layer.words,
         inputs=layer.inputs,
         output=layer.output,
         formula=kind.formula(spec, layer.input_sizes),
         params=params,
         trainable=params if layer.trainable else 0,
-        weights=_count(p for p in moved if not p.bias),
+        weights=_count(p for p in own if p.trainable and not p.bias),
         statistics=_count(p for p in own if not p.trainable),
-        macs=kind.macs(spec, layer.input_sizes, layer.output),
+        macs=layer.macs,
         flops=kind.flops(spec, layer.input_sizes, layer.output),
         activations=math.prod(layer.output),
         counted=kind.counted,
