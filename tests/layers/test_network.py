@@ -9,6 +9,7 @@ import pytest
 from cnndsl.layers.analysis import analyse
 
 if TYPE_CHECKING:
+    from cnndsl.layers.base import SettingValue
     from tests.layers.conftest import Bench
 
 
@@ -23,8 +24,10 @@ def test_layers_and_inputs_are_found_by_name(bench: Bench) -> None:
 
 
 def test_the_first_to_use_arrays_owns_them_and_the_table_counts_them_once(bench: Bench) -> None:
-    conv = ("conv", {"filters": 3, "window": (1, 1)})
-    network = bench.sharing(bench.chain((8, 8, 3), conv, conv), "conv2", "conv1")
+    settings: dict[str, SettingValue] = {"filters": 3, "window": (1, 1)}
+    network = bench.sharing(
+        bench.chain((8, 8, 3), ("conv", settings), ("conv", settings)), "conv2", "conv1"
+    )
     assert network.owners() == {"conv1"}
     assert (network["conv1"].params, network["conv1"].macs) == (12, 576)
     table = network._repr_html_()
