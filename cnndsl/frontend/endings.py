@@ -10,10 +10,11 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.core import Env
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.figures import Counting, in_units_of, is_bytes
+from cnndsl.frontend.flow import NOTHING, Flow
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.measures import QUANTITIES, Measured, ask
 from cnndsl.frontend.records import Frame, NetworkBuilder, TooLargeError
-from cnndsl.frontend.scope import NOTHING, Flow, HeldError, Label, Scope
+from cnndsl.frontend.scope import HeldError, Label, Scope
 from cnndsl.frontend.statements import Claimed, Statements
 from cnndsl.frontend.values import Callee, ShapeValue, Value, show
 from cnndsl.layers.analysis import LayerReport, analyse

@@ -8,17 +8,16 @@ from dataclasses import dataclass, field, replace
 from cnndsl.frontend import ast
 from cnndsl.frontend.core import Core, Env, Name
 from cnndsl.frontend.explain import explain, several_streams, too_few_streams
+from cnndsl.frontend.flow import BROKEN, Flow, Stream
 from cnndsl.frontend.heads import LayerHead
+from cnndsl.frontend.plain_words import PlainWords, plain_words
 from cnndsl.frontend.readings import (
     Completed,
-    PlainWords,
     Reading,
     Sized,
     layer_error,
-    plain_words,
 )
 from cnndsl.frontend.records import Record, check_steps, check_tensors
-from cnndsl.frontend.scope import BROKEN, Flow, Stream
 from cnndsl.frontend.words import WordReader
 from cnndsl.layers.base import (
     LAYERS,

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.heads import LayerHead
-from cnndsl.frontend.scope import Flow, Scope
+from cnndsl.frontend.flow import Flow
 from cnndsl.frontend.values import ShapeValue, SizeValue, Value, kind_of, show
 from cnndsl.layers.base import (
     Clause,
@@ -81,37 +80,6 @@ class Reading:
     def bare(self) -> bool:
         """Whether nothing but a shorthand was written."""
         return self.sized or not self.given
-
-
-@dataclass(frozen=True, slots=True)
-class PlainWords:
-    """Words that mean the same each time they are run, as long as none of them is bound."""
-
-    words: ast.Words
-    """The words."""
-    head: LayerHead
-    """What they begin with."""
-    names: tuple[str, ...]
-    """Those of them that a program might bind."""
-    reading: Reading
-    """What they say."""
-
-    def still_mean(self, words: ast.Words, head: LayerHead, scope: Scope) -> bool:
-        """Tell whether they say it here, too."""
-        if words is not self.words or head != self.head:
-            return False
-        return all(scope.value(name) is None for name in self.names)
-
-
-def plain_words(words: ast.Words, head: LayerHead, reading: Reading) -> PlainWords | None:
-    """Keep what words say, if it takes no more than themselves to know it."""
-    simple = all(isinstance(item, ast.Name | ast.Number | ast.Size) for item in words.items[1:])
-    if not simple or isinstance(words.items[0], ast.Call | ast.Indexed) or reading.streams:
-        return None
-    if reading.kind.inputs[1] != 1 or reading.shapes:
-        return None
-    names = tuple(item.text for item in words.items[head.used :] if isinstance(item, ast.Name))
-    return PlainWords(words, head, names, reading)
 
 
 def read_setting(kind: LayerKind, clause: Clause, value: Value, span: Span) -> SettingValue:

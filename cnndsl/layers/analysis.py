@@ -8,7 +8,7 @@ those of every layer but activations and layers that only give another shape.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cnndsl.layers.base import Hwc, ParameterSpec, Steps, show_size
@@ -159,8 +159,9 @@ def add_up(network: Network) -> Totals:
     """Count what a network keeps, in a small part of the time that `analyse` takes."""
     params = statistics = 0
     activations = sum(math.prod(source.size) for source in network.inputs)
-    for layer, first in _with_firsts(network):
-        for array in layer.parameters if first else ():
+    owners = network.owners()
+    for layer in network.layers:
+        for array in layer.parameters if layer.name in owners else ():
             if array.trainable:
                 params += math.prod(array.shape)
             else:
@@ -168,15 +169,6 @@ def add_up(network: Network) -> Totals:
         if layer.spec.kind.counted:
             activations += math.prod(layer.output)
     return Totals(params, statistics, activations)
-
-
-def _with_firsts(network: Network) -> Iterator[tuple[Layer, bool]]:
-    """Give each layer, and whether it is the first that uses its arrays."""
-    owners: set[str] = set()
-    for layer in network.layers:
-        owner = layer.parameters_of or layer.name
-        yield layer, owner not in owners
-        owners.add(owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +184,11 @@ def analyse(network: Network) -> Analysis:
     """Work out what a network costs."""
     reports = [_input_report(source) for source in network.inputs]
     places = {source.name: _Place() for source in network.inputs}
-    for layer, first in _with_firsts(network):
+    owners = network.owners()
+    for layer in network.layers:
         place = _place(layer, [places[name] for name in layer.inputs])
         places[layer.name] = place
-        reports.append(_report(layer, place, first=first))
+        reports.append(_report(layer, place, first=layer.name in owners))
     return Analysis(network.name, tuple(reports))
 
 
@@ -240,20 +233,19 @@ def _plain(step: Steps) -> Steps:
 def _report(layer: Layer, place: _Place, *, first: bool) -> LayerReport:
     kind, spec = layer.spec.kind, layer.spec
     own = layer.parameters if first else ()
-    moved = [p for p in own if p.trainable]
-    params = _count(moved)
+    params = layer.params if first else 0
     return LayerReport(
         name=layer.name,
         kind=kind.name,
-        words=kind.words(spec),
+        words=layer.words,
         inputs=layer.inputs,
         output=layer.output,
         formula=kind.formula(spec, layer.input_sizes),
         params=params,
         trainable=params if layer.trainable else 0,
-        weights=_count(p for p in moved if not p.bias),
+        weights=_count(p for p in own if p.trainable and not p.bias),
         statistics=_count(p for p in own if not p.trainable),
-        macs=kind.macs(spec, layer.input_sizes, layer.output),
+        macs=layer.macs,
         flops=kind.flops(spec, layer.input_sizes, layer.output),
         activations=math.prod(layer.output),
         counted=kind.counted,
