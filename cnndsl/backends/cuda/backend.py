@@ -35,6 +35,7 @@ from cnndsl.backends.cuda.providers.base import Rules
 from cnndsl.backends.cuda.storage import storage_of
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import put_off
+from cnndsl.backends.cuda.widen import widened
 from cnndsl.ir.graph import Graph, NodeId
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
@@ -134,14 +135,15 @@ class CudaBackend(Backend):
 
     def plan(self, graph: Graph) -> Plan:
         """Give the order and the memory of a graph: channels last, activations halved if asked."""
+        graph = widened(graph, self._policy)
         storage = storage_of(graph, self._policy)
         return make_plan(graph, alignment=self.alignment, storage=storage)
 
     def _planned(self, plan: Plan) -> Plan:
         """Give a plan whose values are kept as the kernels expect: another if need be."""
-        if plan.storage == storage_of(plan.graph, self._policy):
-            return plan
-        return self.plan(plan.graph)
+        whole = widened(plan.graph, self._policy)
+        same = whole is plan.graph and plan.storage == storage_of(whole, self._policy)
+        return plan if same else self.plan(plan.graph)
 
     def _compile(self, plan: Plan) -> Executable:
         plan = self._planned(plan)
