@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
-from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
+from cnndsl.backends.cuda.policy import DEFAULT_POLICY, HALVES, Policy
 from cnndsl.backends.cuda.text import render
 from cnndsl.ir.graph import Node
 from cnndsl.ir.op import Attrs, Op
@@ -148,7 +148,7 @@ class Pointer:
     argument: Argument
     """What is passed."""
     kind: str
-    """C++ type of an element in memory: "float", "bf16"."""
+    """C++ type of an element in memory: "float", "bf16", "f16"."""
 
 
 class KernelBuilder:
@@ -173,15 +173,18 @@ class KernelBuilder:
 
     def operand(self, index: int) -> Pointer:
         """Point at an operand, to be read."""
-        kind = stored(self.operands[index], half=any(self._halves[0][index : index + 1]))
+        kind = stored(self.operands[index], self._half(0, index))
         nbytes = self.operands[index].size * SIZES[kind]
         return Pointer(Argument(Place.OPERAND, index, nbytes, Access.READ), kind)
 
     def result(self, index: int = 0) -> Pointer:
         """Point at a result, to be written whole."""
-        kind = stored(self.results[index], half=any(self._halves[1][index : index + 1]))
+        kind = stored(self.results[index], self._half(1, index))
         nbytes = self.results[index].size * SIZES[kind]
         return Pointer(Argument(Place.RESULT, index, nbytes, Access.WRITE), kind)
+
+    def _half(self, side: int, index: int) -> str | None:
+        return self.policy.half if any(self._halves[side][index : index + 1]) else None
 
     def scratch(self, count: int, kind: str) -> Pointer:
         """Take memory for `count` elements; the first launch that gets it writes it whole."""
@@ -271,10 +274,8 @@ ELEMENTS = {
 }
 """Element types in C++."""
 
-HALF = "bf16"
-"""Element type of what is kept in two bytes; kernels compute with it as with a float."""
-SIZES = {HALF: 2, **{name: dtype.nbytes for dtype, name in ELEMENTS.items()}}
-"""Bytes of the element types of memory."""
+SIZES = {**dict.fromkeys(HALVES.values(), 2), **{name: dtype.nbytes for dtype, name in ELEMENTS.items()}}
+"""Bytes of the element types of memory; kernels compute with a half as with a float."""
 WIDE = 16
 """Bytes of the widest access."""
 
@@ -284,9 +285,9 @@ def element(kind: TensorType) -> str:
     return ELEMENTS[kind.dtype]
 
 
-def stored(kind: TensorType, *, half: bool) -> str:
-    """Give the C++ type in which a tensor's elements lie in memory."""
-    return HALF if half else element(kind)
+def stored(kind: TensorType, half: str | None) -> str:
+    """Give the C++ type in which a tensor's elements lie in memory: `half` if there is one."""
+    return half or element(kind)
 
 
 def vector_of(*pointers: Pointer) -> int:

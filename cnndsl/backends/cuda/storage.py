@@ -1,7 +1,8 @@
 """What lies in device memory in which form: views, and activations of sixteen bits.
 
-With the precision "bf16" the values between layers, and their gradients, have two bytes an element
-(bfloat16: the exponent of a single, eight bits of precision). Singles stay: inputs as they are fed,
+With the precisions "bf16" and "fp16" the values between layers, and their gradients, have two bytes
+an element (bfloat16: the exponent of a single, 8 bits of precision; half: numbers of 6e-8 to 65,504,
+11 bits). Singles stay: inputs as they are fed,
 parameters, their gradients and updates, statistics and sums, scores and losses, and what leaves the
 device. Kernels compute in single precision whatever the memory holds.
 """
@@ -99,7 +100,7 @@ class CudaStorage(Storage):
 
 def storage_of(graph: Graph, policy: Policy) -> CudaStorage:
     """Decide how the values of a graph are kept."""
-    return CudaStorage(_halves(graph) if policy.halves else frozenset())
+    return CudaStorage(_halves(graph) if policy.half else frozenset())
 
 
 def _halves(graph: Graph) -> frozenset[Value]:

@@ -36,7 +36,7 @@ from cnndsl.support.settings import GpuPrecision
 from tests.zoo.networks import ZOO, Subject
 
 ARCHS = ("80", "90")
-PRECISIONS: tuple[GpuPrecision, ...] = ("fp32", "tf32", "bf16")
+PRECISIONS: tuple[GpuPrecision, ...] = ("fp32", "tf32", "bf16", "fp16")
 BATCH = 32
 TOGETHER = 8
 """Functions of a module: more would be compiled one after another, fewer read the prelude again."""

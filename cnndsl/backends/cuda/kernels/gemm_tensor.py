@@ -1,4 +1,4 @@
-"""Products by tensor cores: factors of tf32 or bf16, sums in f32 (`mma.sync`).
+"""Products by tensor cores: factors of tf32, bf16 or f16, sums in f32 (`mma.sync`).
 
 A block walks along k in steps. While a step is multiplied, those after it are on their way to other
 stages of shared memory: asynchronously where 16 bytes of a factor lie side by side in the form that
@@ -19,7 +19,7 @@ from cnndsl.backends.cuda.kernels.gemm_tile import Store, Tile, store_many, type
 if TYPE_CHECKING:
     from cnndsl.backends.cuda.kernels.gemm import Product
 
-TENSOR_DEPTH = {"tf32": 16, "bf16": 32, "fp32": 16}
+TENSOR_DEPTH = {"tf32": 16, "bf16": 32, "fp16": 32, "fp32": 16}
 """Steps along k, by precision."""
 MOST_STAGES = 4
 ROOM_PAD = 4
@@ -158,6 +158,6 @@ def tensor(
         WARP_M=tile.rows,
         WARP_N=tile.columns,
         WARPS_N=tile.n // tile.columns,
-        MULTIPLY=f"mma_{precision}",
+        MULTIPLY=f"mma_{k.policy.half or precision}",
         **{name: value for name, value in values.items() if name != "T"},
     )
