@@ -86,6 +86,11 @@ class CudaBackend(Backend):
         self._tuner = Tuner(libraries, folder)
         self._rules = Rules(self._policy, precision == "exact", MOST_WORKSPACE)
 
+    @property
+    def scales_losses(self) -> bool:
+        """Halves have five bits of exponent, and gradients are small; bf16 has a single's eight."""
+        return self._policy.precision == "fp16"
+
     def unavailable(self) -> str | None:
         """Say why there is no such device here, or nothing if there is."""
         return self._why_not()
