@@ -32,9 +32,10 @@ from cnndsl.backends.cuda.program import (
     write_kernels,
 )
 from cnndsl.backends.cuda.providers.base import Rules
+from cnndsl.backends.cuda.shadows import with_shadows
 from cnndsl.backends.cuda.storage import storage_of
 from cnndsl.backends.cuda.table import kernels as rules
-from cnndsl.backends.cuda.updates import put_off
+from cnndsl.backends.cuda.updates import NONE_APART, Apart
 from cnndsl.ir.graph import Graph, NodeId
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
@@ -129,15 +130,16 @@ class CudaBackend(Backend):
         return self._tuner.tune(plan, self._driver(), self._rules, backend=self.name)
 
     def plan(self, graph: Graph) -> Plan:
-        """Give the order and the memory of a graph: channels last, activations halved if asked."""
+        """Give order and memory: channels last, and halves, of weights too, where there are any."""
+        graph = with_shadows(graph, self._policy)
         storage = storage_of(graph, self._policy)
         return make_plan(graph, alignment=self.alignment, storage=storage)
 
     def _planned(self, plan: Plan) -> Plan:
         """Give a plan whose values are kept as the kernels expect: another if need be."""
-        if plan.storage == storage_of(plan.graph, self._policy):
-            return plan
-        return self.plan(plan.graph)
+        whole = with_shadows(plan.graph, self._policy)
+        same = whole is plan.graph and plan.storage == storage_of(whole, self._policy)
+        return plan if same else self.plan(plan.graph)
 
     def _compile(self, plan: Plan) -> Executable:
         plan = self._planned(plan)
@@ -154,9 +156,14 @@ class CudaBackend(Backend):
             )
         written = write_kernels(steps, self._policy, self._chosen(plan))
         driver = self._driver()
-        waiting = put_off(plan) if self._join else ()
         return CudaExecutable(
-            plan, written, driver, waiting, record=self._record, poison=self._poison
+            plan,
+            written,
+            driver,
+            Apart.of(plan) if self._join else NONE_APART,
+            half=self._policy.half,
+            record=self._record,
+            poison=self._poison,
         )
 
 
@@ -174,16 +181,17 @@ class CudaExecutable(Executable):
         plan: Plan,
         written: Mapping[NodeId, Kernel],
         driver: Driver,
-        waiting: Sequence[Step] = (),
+        apart: Apart,
         *,
+        half: str | None,
         record: bool,
         poison: bool,
     ) -> None:
-        """Compile, take the memory and fill the constants; `waiting` are updates put off."""
+        """Compile, take the memory and fill the constants; the steps `apart` are joined."""
         super().__init__(plan)
         self.driver = driver
         self._kernels = written
-        self._layout = Layout.of(plan, written, waiting)
+        self._layout = Layout.of(plan, written, apart)
         driver.load(launches_of(written.values()))
         check_memory(driver, plan, self._layout)
         try:
@@ -191,7 +199,9 @@ class CudaExecutable(Executable):
         except BackendError as error:
             raise BackendError(f"{error}\n{what_fits(driver, plan, self._layout)}") from None
         weakref.finalize(self, driver.release, self._base)
-        self._program = Program(plan, written, self._layout, self._base, waiting, poison=poison)
+        self._program = Program(
+            plan, written, self._layout, self._base, apart, half=half, poison=poison
+        )
         driver.load(self._program.launches())
         for address, table in self._program.tables:
             driver.write(address, table)

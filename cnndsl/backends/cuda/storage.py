@@ -14,6 +14,7 @@ from typing import Any
 
 from cnndsl.backends.cuda.layout import same_order
 from cnndsl.backends.cuda.policy import Policy
+from cnndsl.backends.cuda.shadows import is_shadow
 from cnndsl.ir.graph import Graph, Node, Value
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
@@ -114,6 +115,8 @@ def _halves(graph: Graph) -> frozenset[Value]:
         kinds = [graph.type_of(value) for value in node.operands]
         if kinds and plain.is_view(node, kinds[0]):
             views.append((node.operands[0], node.results[0]))
+        if is_shadow(graph, node):
+            found.update(node.results)
         pointwise = Trait.ELEMENTWISE in node.op.traits
         # What is done to gradients of parameters, as for their norm, is no activation.
         apart = pointwise and any(v in learned and graph.type_of(v).rank > 1 for v in node.operands)

@@ -45,6 +45,11 @@ LARGER: dict[str, list[Sample]] = {
         Sample((f32(40, 200), f32(150, 200), f32(150)), DenseAttrs()),
         Sample((f32(40, 64), f32(72, 64), f32(72), f32(40, 72)), DenseAttrs(epilogue=_ADDED)),
     ],
+    "largest_magnitude": [
+        Sample((f32(9, 1000), f32(5000), f32()), low=-3.0),
+        Sample(tuple(f32(1 + i % 3) for i in range(140)), low=-3.0),
+        Sample((f32(700, 1000),), low=-3.0),
+    ],
     "transpose": [Sample((f32(3, 16, 5, 7),), TransposeAttrs((0, 2, 3, 1)))],
     "slice": [Sample((f32(2, 24, 5, 7),), SliceAttrs((0, 8, 1, 0), (2, 16, 3, 7)))],
     "concat": [

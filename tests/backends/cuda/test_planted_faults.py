@@ -19,6 +19,7 @@ from cnndsl.backends.cuda.kernels import (
     gemm_tile,
     loss,
     lrn,
+    magnitude,
     maps,
     norm,
     norm_grad,
@@ -90,6 +91,10 @@ TEMPLATES: list[tuple[str, ModuleType, str, str, str, str]] = [
     ("batch_norm_grad", norm_grad, "_JOIN_SUMS", "s < $SLICES", "s < $SLICES - 1", ANY),
     ("batch_norm_grad", norm_grad, "_FACTOR", "[column + v] /", "[column] /", ANY),
     ("batch_norm_grad", norm_grad, "_SPREAD", "level.at[v]", "level.at[0]", ANY),
+    ("largest_magnitude", magnitude, "_SEARCH", "j < stop", "j + 1 < stop", ANY),
+    ("largest_magnitude", magnitude, "_SEARCH", "magnitude($T(x[j]))", "$T(x[j])", ANY),
+    ("largest_magnitude", magnitude, "_SEARCH", "+ blockIdx.x]", "]", ANY),
+    ("largest_magnitude", magnitude, "_JOIN", "j < $COUNT", "j + 1 < $COUNT", ANY),
     ("softmax_cross_entropy", loss, "_LABEL", "labels[row]", "labels[row + 1]", ANY),
 ]  # fmt: skip
 """Op, module and name of a template, what is replaced in it by what, and what is said then."""
