@@ -36,7 +36,7 @@ class Settings:
     kernel_dir: str | None = None
     """CNNDSL_KERNELS: a folder that keeps compiled kernels, or "off"; nothing: the user's cache."""
     gpu_precision: GpuPrecision = "fp32"
-    """CNNDSL_GPU_PRECISION: all but "fp32" use tensor cores; "bf16" and "fp16" halve activations."""
+    """CNNDSL_GPU_PRECISION: but for "fp32" tensor cores; "bf16", "fp16": activations halved."""
     debug: int = 0
     """CNNDSL_DEBUG: 1 stage times, 2 a line a kernel, 3 graphs, 4 sources, 5 assembly."""
 

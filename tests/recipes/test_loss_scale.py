@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cnndsl.backends import load
-from cnndsl.compiler import optimize
-from cnndsl.compiler import CompileOptions
+from cnndsl.compiler import CompileOptions, optimize
 from cnndsl.ir.graph import Graph
 from cnndsl.layers.initializers import initial_state
 from cnndsl.ops.rules import Array

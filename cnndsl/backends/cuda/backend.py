@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
@@ -41,7 +41,7 @@ from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.rules import Array, compute
 from cnndsl.plan.memory import make_plan
-from cnndsl.plan.plan import Arena, Phase, Plan, Step
+from cnndsl.plan.plan import Arena, Phase, Plan
 from cnndsl.runtime.executable import Executable, State
 from cnndsl.runtime.profile import Profile
 from cnndsl.support.diagnostics import BackendError

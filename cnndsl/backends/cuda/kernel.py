@@ -28,6 +28,8 @@ ALIGNMENT = 256
 REGISTERS = 65536
 """Of a multiprocessor, on every architecture that is served."""
 PLACEHOLDER = "KERNEL_NAME"
+HALF_BYTES = 2
+"""Of an element of what is kept so."""
 
 
 class Place(Enum):
@@ -140,6 +142,15 @@ class Key:
     halves: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
     """Which operands and which results have two bytes an element in memory."""
 
+    def is_half(self, place: Place, index: int) -> bool:
+        """Tell whether an operand or a result has two bytes an element."""
+        return any(self.halves[place is Place.RESULT][index : index + 1])
+
+    def nbytes(self, place: Place, index: int) -> int:
+        """Give the bytes of an operand or of a result in memory."""
+        kind = (self.results if place is Place.RESULT else self.operands)[index]
+        return kind.size * HALF_BYTES if self.is_half(place, index) else kind.nbytes
+
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
@@ -162,7 +173,7 @@ class KernelBuilder:
         """Types of the operands."""
         self.results = key.results
         """Types of the results."""
-        self._halves = key.halves
+        self._key = key
         self.aliased = key.aliased
         """Whether the first result may lie upon an operand of the same type."""
         self.algorithm = ""
@@ -173,18 +184,18 @@ class KernelBuilder:
 
     def operand(self, index: int) -> Pointer:
         """Point at an operand, to be read."""
-        kind = stored(self.operands[index], self._half(0, index))
+        kind = stored(self.operands[index], self._half(Place.OPERAND, index))
         nbytes = self.operands[index].size * SIZES[kind]
         return Pointer(Argument(Place.OPERAND, index, nbytes, Access.READ), kind)
 
     def result(self, index: int = 0) -> Pointer:
         """Point at a result, to be written whole."""
-        kind = stored(self.results[index], self._half(1, index))
+        kind = stored(self.results[index], self._half(Place.RESULT, index))
         nbytes = self.results[index].size * SIZES[kind]
         return Pointer(Argument(Place.RESULT, index, nbytes, Access.WRITE), kind)
 
-    def _half(self, side: int, index: int) -> str | None:
-        return self.policy.half if any(self._halves[side][index : index + 1]) else None
+    def _half(self, place: Place, index: int) -> str | None:
+        return self.policy.half if self._key.is_half(place, index) else None
 
     def scratch(self, count: int, kind: str) -> Pointer:
         """Take memory for `count` elements; the first launch that gets it writes it whole."""
@@ -274,7 +285,10 @@ ELEMENTS = {
 }
 """Element types in C++."""
 
-SIZES = {**dict.fromkeys(HALVES.values(), 2), **{name: dtype.nbytes for dtype, name in ELEMENTS.items()}}
+SIZES = {
+    **dict.fromkeys(HALVES.values(), HALF_BYTES),
+    **{name: dtype.nbytes for dtype, name in ELEMENTS.items()},
+}
 """Bytes of the element types of memory; kernels compute with a half as with a float."""
 WIDE = 16
 """Bytes of the widest access."""

@@ -114,9 +114,7 @@ class Layout:
     """Size of the block."""
 
     @classmethod
-    def of(
-        cls, plan: Plan, kernels: Mapping[NodeId, Kernel], apart: Apart = NONE_APART
-    ) -> Layout:
+    def of(cls, plan: Plan, kernels: Mapping[NodeId, Kernel], apart: Apart = NONE_APART) -> Layout:
         """Lay out the memory of a plan and of its kernels; `apart` are the steps to be joined."""
         top = 0
 

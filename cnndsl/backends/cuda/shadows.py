@@ -3,8 +3,8 @@
 The master copy of a weight is a single, as small updates would be lost in a half (Micikevicius et
 al., Mixed Precision Training, ICLR 2018, section 3.1). Products read a half of it, its shadow: half
 the bytes, fetched without rounding on the way, and factors of one type, which libraries ask for.
-A shadow is a node like any other, so an inference makes it once, when weights are loaded; a training
-step makes all of them by one launch (`updates.py`).
+A shadow is a node like any other, so an inference makes it once, when weights are loaded; a
+training step makes all of them by one launch (`updates.py`).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What lies in device memory in which form: views, and activations of sixteen bits.
 
 With the precisions "bf16" and "fp16" the values between layers, and their gradients, have two bytes
-an element (bfloat16: the exponent of a single, 8 bits of precision; half: numbers of 6e-8 to 65,504,
-11 bits). Singles stay: inputs as they are fed,
-parameters, their gradients and updates, statistics and sums, scores and losses, and what leaves the
-device. Kernels compute in single precision whatever the memory holds.
+an element (bfloat16: the exponent of a single, 8 bits of precision; half: numbers from 6e-8 to
+65,504, 11 bits), and so have copies of weights that products read (`shadows.py`). Singles stay:
+inputs as they are fed, parameters, their gradients and updates, statistics and sums, scores and
+losses, and what leaves the device. Kernels compute in single precision whatever the memory holds.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cnndsl.backends.cuda.kernel import HALF_BYTES
 from cnndsl.backends.cuda.layout import same_order
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.backends.cuda.shadows import is_shadow
@@ -46,7 +47,6 @@ from cnndsl.ops.shape import (
 from cnndsl.ops.softmax import maxout
 from cnndsl.plan.storage import Storage
 
-HALF_BYTES = 2
 MAKERS: frozenset[Op[Any]] = frozenset(
     (
         conv2d,

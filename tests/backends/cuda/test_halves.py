@@ -9,6 +9,7 @@ import pytest
 
 from cnndsl.backends.cuda.emulated.driver import ORDERS
 from cnndsl.backends.cuda.policy import Policy
+from cnndsl.backends.cuda.shadows import with_shadows
 from cnndsl.backends.cuda.storage import READERS, CudaStorage, storage_of
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
@@ -108,7 +109,8 @@ def test_a_plan_of_halves_is_proven_and_smaller(name: str) -> None:
 def test_a_plan_that_was_made_otherwise_is_made_anew() -> None:
     graph = training_graph("residual", batch=2)
     executable = backend(driver(), policy=BF16).compile(make_plan(graph, alignment=256))
-    assert executable.plan.storage == storage_of(graph, BF16)
+    assert executable.plan.storage == storage_of(with_shadows(graph, BF16), BF16)
+    assert backend(driver(), policy=BF16).compile(executable.plan).plan is executable.plan
 
 
 @needs_emulator

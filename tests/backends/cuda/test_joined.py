@@ -183,5 +183,9 @@ def test_a_fault_in_the_template_is_found(
     assert right in text
     monkeypatch.setattr(joined_launch, name, text.replace(right, wrong))
     with pytest.raises((AssertionError, BackendError)):
-        for seed in range(4):
-            test_random_updates_are_those_done_one_by_one(seed)
+        _several()
+
+
+def _several() -> None:
+    for seed in range(4):
+        test_random_updates_are_those_done_one_by_one(seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -73,7 +75,7 @@ def test_steps_that_overflow_are_skipped_and_the_scale_falls_until_they_do_not()
     scales = np.array([float(step[SCALE]) for step in steps])
     weights = [name for name in graph.updates if name not in (SCALE, GOOD_STEPS)]
     skipped = 0
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         same = all(np.array_equal(before[name], after[name]) for name in weights)
         assert same == (float(after[SCALE]) == float(before[SCALE]) / 2)
         assert (float(after[GOOD_STEPS]) == 0) == same

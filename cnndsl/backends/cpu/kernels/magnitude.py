@@ -45,7 +45,7 @@ def largest_magnitude_cpu(k: KernelBuilder, node: Node[Attrs]) -> None:
     counts = [ceil_div(x.size, 4 * GRAIN) for x in k.operands]
     found = k.buffer(Memory.SHARED, max(1, sum(counts)) * y.dtype.nbytes)
     begin = 0
-    for index, (x, count) in enumerate(zip(k.operands, counts, strict=True)):
+    for index, count in enumerate(counts):
         if count:
             _search(k, index, found, begin, count)
         begin += count

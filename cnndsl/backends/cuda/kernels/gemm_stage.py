@@ -1,8 +1,8 @@
 """A factor's part of a tile on its way from memory to the fragments of tensor cores.
 
 In shared memory a row holds 16 words of one `f`: 16 factors in tf32, 32 in bf16 or f16; it is 20
-words long, so that eight rows of four words lie in 32 banks. A factor whose neighbours in memory lie
-along `f` is copied as it lies, a row for each `k`, and turned when it is read from there.
+words long, so that eight rows of four words lie in 32 banks. A factor whose neighbours in memory
+lie along `f` is copied as it lies, a row for each `k`, and turned when it is read from there.
 """
 
 from __future__ import annotations

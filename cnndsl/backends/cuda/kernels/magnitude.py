@@ -1,4 +1,4 @@
-"""The largest magnitude in several arrays: one launch for many arrays, then one for what it found."""
+"""The largest magnitude in several arrays: a launch for many arrays, then one for what it found."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from cnndsl.backends.cuda.providers.cublaslt_api import (
     find,
 )
 from cnndsl.backends.cuda.providers.cudnn import Cudnn, form_of
+from cnndsl.backends.cuda.providers.problem import Memory
 from cnndsl.ir.types import f32
 from cnndsl.ops.conv import Conv2dAttrs
 from cnndsl.ops.rules import Sample
@@ -123,10 +124,10 @@ def test_the_table_is_what_the_library_says() -> None:
     told = json.loads(cudnn.TABLE.read_text())
     if told["cudnn"] != real.backend_version():
         pytest.skip(f"the table is of cuDNN {told['cudnn']}")
-    for conv in script.convolutions(rounded=False):
+    for conv in script.convolutions(Memory(), rounded=False):
         row = told["forms"][form_of(conv)]
         if row["built"]:
-            found = script.ask(real, device, conv, script.ELEMENTS["f32"])
+            found = script.ask(real, device, conv)
             assert found["built"] > 0, form_of(conv)
 
 
