@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from peer_jax import Arrays, Written
-from peer_recipe import MOMENTUM, RATE, Recipe
+from peer_jax import Arrays, Written, descent
+from peer_recipe import Recipe
 
 WARM, TURNS, RUNS = 10, 5, 20
 
@@ -76,16 +76,7 @@ def runner(recipe: Recipe, folder: Path, kind: str, batch: int, *, dtype: Any) -
         logs = jax.nn.log_softmax(scores, axis=1)
         return -jnp.take_along_axis(logs, labels[:, None], axis=1).mean(), fresh
 
-    def step(state: tuple[Any, ...], x: Any) -> tuple[tuple[Any, ...], Any]:
-        weights, speed, fixed, key = state
-        key, drawn = jax.random.split(key)
-        slope = jax.value_and_grad(loss_of, has_aux=True)
-        (loss, fresh), grads = slope(weights, fixed, x, drawn)
-        speed = {n: MOMENTUM * speed[n] + grads[n] for n in weights}
-        weights = {n: weights[n] - RATE * speed[n] for n in weights}
-        return (weights, speed, fresh, key), loss
-
-    ready = jax.jit(step, donate_argnums=0)
+    ready = jax.jit(descent(loss_of), donate_argnums=0)
     held = [(known, {n: jnp.zeros_like(a) for n, a in known.items()}, still, jax.random.key(0))]
 
     def once() -> Any:

@@ -72,20 +72,11 @@ class Jax:
             logs = jax.nn.log_softmax(scores, axis=1)
             return -jnp.take_along_axis(logs, labels[:, None], axis=1).mean(), fresh
 
-        def step(state: tuple[Any, ...], x: Any) -> tuple[tuple[Any, ...], Any]:
-            weights, speed, fixed, key = state
-            key, drawn = jax.random.split(key)
-            slope = jax.value_and_grad(loss_of, has_aux=True)
-            (loss, fresh), grads = slope(weights, fixed, x, drawn)
-            speed = {n: MOMENTUM * speed[n] + grads[n] for n in weights}
-            weights = {n: weights[n] - RATE * speed[n] for n in weights}
-            return (weights, speed, fresh, key), loss
-
         x = self._images(batch)
         still = {n: a for n, a in known.items() if n in self._statistics}
         speed = {n: jnp.zeros_like(a) for n, a in moving.items()}
         state = (moving, speed, still, jax.random.key(0))
-        ready = jax.jit(step, donate_argnums=0).lower(state, x).compile()
+        ready = jax.jit(descent(loss_of), donate_argnums=0).lower(state, x).compile()
         held = [state]
 
         def once() -> float:
@@ -94,6 +85,26 @@ class Jax:
             return float(loss)
 
         return once
+
+
+def descent(loss_of: Callable[..., tuple[Any, Arrays]]) -> Callable[..., tuple[Any, Any]]:
+    """Make a step of descent with momentum.
+
+    It takes and gives weights, their speed, statistics and the key of dropout; gives the loss too.
+    """
+    import jax
+
+    slope = jax.value_and_grad(loss_of, has_aux=True)
+
+    def step(state: tuple[Any, ...], x: Any) -> tuple[tuple[Any, ...], Any]:
+        weights, speed, fixed, key = state
+        key, drawn = jax.random.split(key)
+        (loss, fresh), grads = slope(weights, fixed, x, drawn)
+        speed = {n: MOMENTUM * speed[n] + grads[n] for n in weights}
+        weights = {n: weights[n] - RATE * speed[n] for n in weights}
+        return (weights, speed, fresh, key), loss
+
+    return step
 
 
 class Written:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 
@@ -13,15 +14,17 @@ def table(record: dict[str, Any]) -> str:
         f"# cnndsl beside its peers on {record['machine']}",
         "",
         f"{record['threads']} threads of {record['processor']}, single precision, medians of "
-        f"{several} rounds taken in turn, {record['date']}; {record['load']:.1f} other "
-        "programs wanted a processor when it began. "
+        f"{several} rounds taken in turn; {record['load']:.1f} other "
+        "programs wanted a processor when the last run began. "
         + ", ".join(record["versions"].values())
         + ". Times in ms. Ratio: the best peer's median by ours, above 1 where cnndsl is faster; "
         "fastest: the same of the fastest run of each, which other programs disturb least. "
         "Difference: the largest of any peer's output or loss, in relation; none where dropout "
         "draws other numbers. Cold and warm: seconds that cnndsl takes to compile, without and "
-        "with kernels that were kept.",
+        "with kernels that were kept. Rounds: how many, and the state of the tree that was "
+        f"measured: {_states(record['rows'])}.",
     ]
+    letters = _letters(record["rows"])
     for kind, title in (("infer", "Inference"), ("train", "A training step")):
         rows = [row for row in record["rows"] if row["kind"] == kind]
         if not rows:
@@ -32,8 +35,8 @@ def table(record: dict[str, Any]) -> str:
             f"## {title}",
             "",
             f"| network | batch | cnndsl | {' | '.join(ways)} | ratio | fastest "
-            "| wanted | difference | cold | warm |",
-            "|---|--:|--:|" + "--:|" * len(ways) + "--:|" * 6,
+            "| wanted | difference | cold | warm | rounds |",
+            "|---|--:|--:|" + "--:|" * len(ways) + "--:|" * 7,
         ]
         for row in rows:
             theirs = [
@@ -44,10 +47,27 @@ def table(record: dict[str, Any]) -> str:
             lines.append(
                 f"| {row['title']} | {row['batch']} | {row['ours_ms']:.3g} | {' | '.join(theirs)} "
                 f"| {row['ratio']:.2f} | {row['fastest_ratio']:.2f} | {row['wanted'] or ''} "
-                f"| {away} | {row['cold_s']:.2f} | {row['warm_s']:.2f} |"
+                f"| {away} | {row['cold_s']:.2f} | {row['warm_s']:.2f} "
+                f"| {row['rounds']} {letters[_when(row)]} |"
             )
     lines += [*_builds(record["rows"]), *_memory(record["rows"]), *_absent(record["rows"])]
     return "\n".join(lines) + "\n"
+
+
+def _when(row: dict[str, Any]) -> tuple[str, str]:
+    """Give the day a row was measured, and the commit."""
+    return row["date"], row["state"]
+
+
+def _letters(rows: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """Name the days and commits at which rows were measured."""
+    return dict(zip(sorted({_when(row) for row in rows}), ascii_lowercase, strict=False))
+
+
+def _states(rows: list[dict[str, Any]]) -> str:
+    """Say what the letters behind the rounds stand for."""
+    found = _letters(rows).items()
+    return "; ".join(f"{letter} {state} of {date}" for (date, state), letter in found)
 
 
 def _builds(rows: list[dict[str, Any]]) -> list[str]:

@@ -35,6 +35,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from peer_cases import NETS  # noqa: E402
+from peer_machine import processor, state  # noqa: E402
 from peer_ours import Ours  # noqa: E402
 from peer_recipe import timed  # noqa: E402
 from peer_table import table  # noqa: E402
@@ -213,6 +214,8 @@ class Comparison:
             "build_s": first,
             "absent": absent,
             "rounds": len(times["ours"]),
+            "state": self.args.state,
+            "date": time.strftime("%Y-%m-%d"),
             "all_ms": {way: [middle * 1e3 for middle, _ in t] for way, t in times.items()},
         }
 
@@ -275,15 +278,6 @@ class Comparison:
         return times
 
 
-def processor() -> str:
-    """Give the processor's name as the system tells it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--python", type=Path, help="an interpreter that has the peers")
@@ -315,6 +309,7 @@ def main() -> None:
     args.python = args.python or environment("peers", args.torch)
     if "jax" not in args.without:
         args.jax = args.jax or environment("jax")
+    args.state = state()
     here = sorted(os.sched_getaffinity(0))
     args.threads = args.threads or len(here)
     # The peers inherit this, so everybody runs on the same processors.
@@ -323,7 +318,6 @@ def main() -> None:
         "machine": platform.machine(),
         "processor": processor(),
         "threads": args.threads,
-        "date": time.strftime("%Y-%m-%d"),
         "load": os.getloadavg()[0],
         "versions": {},
         "rows": [],

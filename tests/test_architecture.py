@@ -7,6 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,3 +89,23 @@ def test_nothing_is_left_unfinished() -> None:
 def test_no_module_is_called_after_nothing() -> None:
     vague = {"utils", "util", "helpers", "common", "misc", "manager"}
     assert not [str(p) for p in SOURCES if p.stem in vague]
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_module_is_imported_by_what_it_imports() -> None:
+    """Imports inside functions and for annotations count; the package's own name lists them all."""
+    modules = {module_of(path): path for path in SOURCES if path != PACKAGE / "__init__.py"}
+    graph = nx.DiGraph()
+    for module, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                named = [f"{node.module}.{each.name}" for each in node.names]
+                found = [name if name in modules else str(node.module) for name in named]
+            else:
+                found = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            graph.add_edges_from((module, name) for name in found if name in modules)
+    assert graph.number_of_edges() > 2000
+    assert [sorted(each) for each in nx.strongly_connected_components(graph) if len(each) > 1] == []

@@ -100,9 +100,9 @@ def repair(program: str, reading: Reading, *, quiet: bool) -> None:
 
 def size_of(network: Network) -> str:
     """Say how large a network is: "12 layers, 61,706 parameters"."""
-    from cnndsl.layers.analysis import analyse
+    from cnndsl.layers.analysis import add_up
 
-    layers, params = len(network.layers), analyse(network).params
+    layers, params = len(network.layers), add_up(network).params
     return f"{_counted(layers, 'layer')}, {_counted(params, 'parameter')}"
 
 

@@ -16,6 +16,7 @@ import click
 
 from cnndsl.support.diagnostics import Diagnostic, Severity, render
 from cnndsl.support.fixes import fixes_of
+from cnndsl.support.limits import DEFAULT_LIMITS
 from cnndsl.support.source import SourceFile, Span
 
 if TYPE_CHECKING:
@@ -61,8 +62,9 @@ def diagnostic_record(diagnostic: Diagnostic) -> dict[str, object]:
 
 
 def show_diagnostics(diagnostics: Sequence[Diagnostic], sources: Mapping[str, SourceFile]) -> None:
-    """Print diagnostics on stderr, with colour where that is welcome."""
-    for index, diagnostic in enumerate(diagnostics):
+    """Print diagnostics on stderr, with colour where that is welcome; the first of a flood."""
+    shown = diagnostics[: DEFAULT_LIMITS.messages]
+    for index, diagnostic in enumerate(shown):
         if index:
             click.echo("", err=True)
         first, *rest = render(diagnostic, sources).split("\n")
@@ -75,6 +77,8 @@ def show_diagnostics(diagnostics: Sequence[Diagnostic], sources: Mapping[str, So
         )
         for line in rest:
             click.echo(_tinted(line, colour), err=True, color=wants_colour(sys.stderr))
+    if len(diagnostics) > len(shown):
+        click.echo(f"\n{len(diagnostics) - len(shown):,} more like these (`--json`)", err=True)
 
 
 def _tinted(line: str, colour: str) -> str:

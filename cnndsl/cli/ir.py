@@ -94,7 +94,8 @@ def chosen_passes(wanted: Wanted, after: str | None, without: tuple[str, ...]) -
 
 def record(graph: Graph, passes: list[str]) -> dict[str, object]:
     """Give a graph as JSON values; `text` is the textual form."""
-    from cnndsl.ir.printer import format_ref, print_graph
+    from cnndsl.ir.graph import format_ref
+    from cnndsl.ir.printer import print_graph
 
     return {
         "name": graph.name,
@@ -108,7 +109,8 @@ def record(graph: Graph, passes: list[str]) -> dict[str, object]:
 
 def node_record(node: Node[Any]) -> dict[str, object]:
     """Give a node as JSON values; attributes as the printed graph has them."""
-    from cnndsl.ir.printer import format_fields, format_ref
+    from cnndsl.ir.attributes import format_fields
+    from cnndsl.ir.graph import format_ref
 
     origin = node.origin
     return {

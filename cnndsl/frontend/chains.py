@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.core import Env, Name
+from cnndsl.frontend.flow import BROKEN, Flow
 from cnndsl.frontend.heads import (
     FILLERS,
     CalleeHead,
@@ -20,7 +21,7 @@ from cnndsl.frontend.heads import (
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.layering import Layering
 from cnndsl.frontend.places import MAYBE, TIMES
-from cnndsl.frontend.scope import BROKEN, Flow, Scope
+from cnndsl.frontend.scope import Scope
 from cnndsl.frontend.strangers import unknown_head
 from cnndsl.frontend.values import show
 from cnndsl.support.diagnostics import DiagnosticError, error

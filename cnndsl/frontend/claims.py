@@ -16,10 +16,10 @@ from cnndsl.frontend.figures import (
     is_bytes,
     is_rounded,
 )
+from cnndsl.frontend.flow import Flow
 from cnndsl.frontend.instances import Instances
 from cnndsl.frontend.measures import POOLINGS, product
 from cnndsl.frontend.records import Record
-from cnndsl.frontend.scope import Flow
 from cnndsl.layers.analysis import FLOAT_BYTES
 from cnndsl.support.diagnostics import Diagnostic, Fix, error
 

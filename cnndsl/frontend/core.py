@@ -10,11 +10,12 @@ from itertools import pairwise
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
+from cnndsl.frontend.flow import BROKEN, Flow, Stream
 from cnndsl.frontend.here import Here
 from cnndsl.frontend.places import Place
 from cnndsl.frontend.records import Frame, TooLargeError, too_long
 from cnndsl.frontend.reports import Reports
-from cnndsl.frontend.scope import BROKEN, Flow, HeldError, LaterError, NetDef, Scope, Stream
+from cnndsl.frontend.scope import HeldError, LaterError, NetDef, Scope
 from cnndsl.frontend.values import Callee, ShapeValue, Value
 from cnndsl.layers.base import SettingValue
 from cnndsl.support.diagnostics import DiagnosticError, Label, error

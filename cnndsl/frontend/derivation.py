@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cnndsl.frontend.flow import Stream
 from cnndsl.frontend.records import Entry, Record, Source
-from cnndsl.frontend.scope import Stream
 from cnndsl.layers.base import LayerKind, SettingValue, show_size
 from cnndsl.support.source import Span
 

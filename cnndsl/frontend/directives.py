@@ -9,13 +9,14 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.closeness import is_close, near
 from cnndsl.frontend.core import Env, Patch
 from cnndsl.frontend.counting import read_counting
+from cnndsl.frontend.flow import BROKEN, NOTHING, Flow, Stream
 from cnndsl.frontend.heads import SECTIONS, LayerHead, find_head, layer_words
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.lines import Lines, through_names
 from cnndsl.frontend.paths import check_path
 from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.records import Frame, Record
-from cnndsl.frontend.scope import BROKEN, NOTHING, Flow, NetDef, Scope, Stream
+from cnndsl.frontend.scope import NetDef, Scope
 from cnndsl.frontend.words import WordReader
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.limits import Limits

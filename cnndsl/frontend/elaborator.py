@@ -14,6 +14,7 @@ from cnndsl.frontend.elaboration import Assumed, Elaboration
 from cnndsl.frontend.endings import Endings
 from cnndsl.frontend.estimate import Estimate
 from cnndsl.frontend.explain import counted
+from cnndsl.frontend.flow import BROKEN, NOTHING, Flow, Stream
 from cnndsl.frontend.imports import Loader
 from cnndsl.frontend.instances import declares_input
 from cnndsl.frontend.memory import warn_of_memory
@@ -22,7 +23,7 @@ from cnndsl.frontend.places import Place
 from cnndsl.frontend.read_sections import SectionReader
 from cnndsl.frontend.records import Entry, Frame, NetworkBuilder, Source
 from cnndsl.frontend.reports import Reports
-from cnndsl.frontend.scope import BROKEN, NOTHING, FileDef, Flow, NetDef, Scope, Stream
+from cnndsl.frontend.scope import FileDef, NetDef, Scope
 from cnndsl.frontend.sections import DataSection, TrainSection
 from cnndsl.layers.base import Hwc, SettingValue, show_size
 from cnndsl.layers.network import Network
@@ -277,6 +278,7 @@ class Elaborator(Endings):
             if word == "train":
                 if train is not None:
                     reader.errors.append(_second_train(section))
+                    continue
                 train = reader.train(section)
                 reader.errors += judge_objectives(section, self.program)
             elif word == "data":

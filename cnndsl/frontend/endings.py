@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.core import Env
 from cnndsl.frontend.evaluate import Evaluator
 from cnndsl.frontend.figures import Counting, in_units_of, is_bytes
+from cnndsl.frontend.flow import NOTHING, Flow
 from cnndsl.frontend.here import text_of
-from cnndsl.frontend.measures import QUANTITIES, Measured, ask, under
+from cnndsl.frontend.measures import QUANTITIES, Measured, ask
 from cnndsl.frontend.records import Frame, NetworkBuilder, TooLargeError
-from cnndsl.frontend.scope import NOTHING, Flow, HeldError, Scope
+from cnndsl.frontend.scope import HeldError, Label, Scope
 from cnndsl.frontend.statements import Claimed, Statements
 from cnndsl.frontend.values import Callee, ShapeValue, Value, show
 from cnndsl.layers.analysis import LayerReport, analyse
@@ -33,22 +34,15 @@ class Judging:
     """The assertion."""
     frame: Frame
     """The layers that it is about."""
-    reports: tuple[LayerReport, ...]
-    """What the layers of its network cost."""
+    measured: Measured
+    """What they cost: the inputs and layers of its own namespace."""
     asked: dict[str, Value]
     """What it asked about layers and nets, as written, and the answers."""
 
     @property
-    def own(self) -> tuple[LayerReport, ...]:
-        """The inputs and layers of its own namespace."""
-        if not self.frame.prefix:
-            return self.reports
-        return tuple(r for r in self.reports if r.name.startswith(self.frame.prefix))
-
-    @property
     def counting(self) -> Counting:
         """The conventions that hold where it stands."""
-        return self.claimed.env.scope.find_counting()
+        return self.measured.counting
 
 
 class Endings(Statements):
@@ -57,7 +51,7 @@ class Endings(Statements):
     def __init__(self, limits: Limits) -> None:
         """Judge within `limits`."""
         super().__init__(limits)
-        self.measured_nets: dict[str, tuple[tuple[LayerReport, ...], Scope]] = {}
+        self.measured_nets: dict[Hashable, tuple[Measured, Scope]] = {}
 
     def judge(self, builder: NetworkBuilder, *, measured: Frame | None = None) -> None:
         """Judge every assertion of a complete network; reports E0503.
@@ -66,11 +60,17 @@ class Endings(Statements):
         """
         own = [claimed for claimed in self.claimed if claimed.env.frame.builder is builder]
         about = measured.builder if measured is not None else builder
-        reports = analyse(about.finish({}, {})).layers if own else ()
+        everything = Measured(analyse(about.finish({}, {})).layers if own else ())
+        spaces: dict[tuple[str, Counting], Measured] = {}
         for claimed in own:
+            if self.reports.are_enough:
+                return
             try:
                 frame = measured or claimed.env.frame
-                found = self._judged(Judging(claimed, frame, reports, {}))
+                key = frame.prefix, claimed.env.scope.find_counting()
+                if key not in spaces:
+                    spaces[key] = Measured(everything.within(frame.prefix), key[1])
+                found = self._judged(Judging(claimed, frame, spaces[key], {}))
             except TooLargeError:
                 raise
             except DiagnosticError as problem:
@@ -97,7 +97,7 @@ class Endings(Statements):
         if {"params", "weights"} & set(used):
             notes.append(_largest(judging.frame))
         if {"memory", "bytes"} & set(used):
-            notes.append(_kept(judging.own))
+            notes.append(_kept(judging.measured.reports))
         return error(
             "E0503",
             node.message.value if node.message is not None else f"`{text}` does not hold",
@@ -108,10 +108,9 @@ class Endings(Statements):
 
     def _special(self, judging: Judging) -> Mapping[str, Callable[[], Value]]:
         """Give what assertions may ask about their own network."""
-        measured = Measured(judging.own, judging.counting)
 
         def asking(name: str) -> Callable[[], Value]:
-            return lambda: QUANTITIES[name](measured)
+            return lambda: judging.measured.quantity(name)
 
         return {name: asking(name) for name in QUANTITIES}
 
@@ -120,9 +119,9 @@ class Endings(Statements):
     def _measurer(self, judging: Judging) -> Callable[[ast.Attr], Value | None]:
         def measured(expr: ast.Attr) -> Value | None:
             found = self._found(expr.target, judging)
-            if not found:
+            if found is None:
                 return None
-            value = ask(Measured(found, judging.counting), expr.name.text)
+            value = ask(found, expr.name.text)
             if value is None:
                 raise _no_quantity(expr)
             judging.asked[self.cut(expr.span) or expr.name.text] = value
@@ -130,27 +129,27 @@ class Endings(Statements):
 
         return measured
 
-    def _found(self, target: ast.Expr, judging: Judging) -> tuple[LayerReport, ...]:
-        """Give the layers that `CONV1`, `trunk`, `vgg.FC8` or `vgg(v=A)` name; none if no layer."""
+    def _found(self, target: ast.Expr, judging: Judging) -> Measured | None:
+        """Give the layers that `CONV1`, `trunk`, `vgg.FC8` or `vgg(v=A)` name, if any."""
         env = judging.claimed.env
         path = _path(target)
         if path is not None:
-            known = _labelled(judging.own, env.scope, ".".join(path))
-            known = known or under(judging.own, env.frame.prefix + ".".join(path))
-            if known:
+            said = ".".join(path)
+            known = _part(judging.measured, env.scope.find_label(said), env.frame.prefix + said)
+            if known.reports:
                 return known
         first, rest = _first(target)
         name = first.target if isinstance(first, ast.Apply) else first
         callee = env.scope.value(name.text) if isinstance(name, ast.Name) else None
         if not isinstance(callee, Callee) or not isinstance(name, ast.Name):
-            return ()
+            return None
         arguments = first.arguments if isinstance(first, ast.Apply) else ()
-        reports, scope = self._by_itself(callee, arguments, name, env)
-        inside = reports
+        alone, scope = self._by_itself(callee, arguments, name, env)
+        inside = alone
         if rest:
             wanted = ".".join(rest)
-            inside = _labelled(reports, scope, f"{callee.name}.{wanted}") or under(reports, wanted)
-        if not inside:
+            inside = _part(alone, scope.find_label(f"{callee.name}.{wanted}"), wanted)
+        if not inside.reports:
             raise DiagnosticError(
                 error("E0210", f"`{name.text}` has no layer called `{'.'.join(rest)}`", target.span)
             )
@@ -158,9 +157,10 @@ class Endings(Statements):
 
     def _by_itself(
         self, callee: Callee, arguments: tuple[ast.Argument, ...], at: ast.Name, env: Env
-    ) -> tuple[tuple[LayerReport, ...], Scope]:
+    ) -> tuple[Measured, Scope]:
         """Elaborate a net or imported file as a network of its own, and analyse it."""
-        key = f"{id(callee)}({', '.join(self.cut(a.span) for a in arguments)})"
+        counting = env.scope.find_counting()
+        key = id(callee), tuple(self.cut(a.span) for a in arguments), counting
         if key in self.measured_nets:
             return self.measured_nets[key]
         frame = Frame(NetworkBuilder(callee.name, self.limits), title=callee.name)
@@ -184,18 +184,18 @@ class Endings(Statements):
                 error("E0505", f"`{callee.name}` is no network that can be measured", at.span)
             )
         reports = analyse(frame.builder.finish({}, {})).layers
-        self.measured_nets[key] = reports, scope
-        return reports, scope
+        self.measured_nets[key] = Measured(reports, counting), scope
+        return self.measured_nets[key]
 
 
-def _labelled(reports: tuple[LayerReport, ...], scope: Scope, name: str) -> tuple[LayerReport, ...]:
-    """Give the layers of the line that is labelled `name`."""
-    label = scope.find_label(name)
-    if label is None:
-        return ()
-    made = label.made or tuple(stream.source for stream in label.flow.streams)
-    named = {source.name for source in made}
-    return tuple(r for r in reports if r.name in named)
+def _part(measured: Measured, label: Label | None, name: str) -> Measured:
+    """Give the layers of the line with a label, or else those called `name`."""
+    if label is not None:
+        made = label.made or tuple(stream.source for stream in label.flow.streams)
+        found = measured.part(id(label), lambda: measured.called(source.name for source in made))
+        if found.reports:
+            return found
+    return measured.part(name, lambda: measured.under(name))
 
 
 def _no_quantity(expr: ast.Attr) -> DiagnosticError:

@@ -7,8 +7,9 @@ know counts as little as it may. Every definition is counted once for each way i
 from __future__ import annotations
 
 import string
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import ChainMap
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.evaluate import Evaluator
@@ -50,10 +51,10 @@ class Cost:
 class Known:
     """What names mean at a place."""
 
-    definitions: Mapping[str, Definition] = field(default_factory=dict)
-    """Blocks and nets."""
-    constants: Mapping[str, Value] = field(default_factory=dict)
-    """Values that nothing from outside can change."""
+    definitions: ChainMap[str, Definition | None] = field(default_factory=ChainMap)
+    """Blocks and nets, the innermost first; nothing for a name that means something else here."""
+    constants: ChainMap[str, Value | None] = field(default_factory=ChainMap)
+    """Values that nothing from outside can change, likewise."""
 
     def value(self, name: str) -> Value | None:
         """Give a constant, or nothing."""
@@ -61,7 +62,14 @@ class Known:
 
     def known(self) -> Collection[str]:
         """Give the names of constants."""
-        return self.constants.keys()
+        return [name for name, value in self.constants.items() if value is not None]
+
+    def inside(self, *hidden: str) -> Known:
+        """Give what names mean further in, where `hidden` are what only the elaboration knows."""
+        return Known(
+            self.definitions.new_child(dict.fromkeys(hidden)),
+            self.constants.new_child(dict.fromkeys(hidden)),
+        )
 
 
 class Estimate:
@@ -81,18 +89,22 @@ class Estimate:
     # -------------------------------------------------------------- statements
 
     def _statements(self, statements: Sequence[ast.Statement], outer: Known) -> Cost:
-        own = {s.name.text: s for s in statements if isinstance(s, ast.Block | ast.Net)}
-        known = replace(outer, definitions={**outer.definitions, **own})
+        known = outer.inside()
+        for definition in statements:
+            if isinstance(definition, ast.Block | ast.Net):
+                known.definitions[definition.name.text] = definition
         total = Cost()
         for statement in statements:
             match statement:
                 case ast.Let(name=name, value=expr):
                     value = self._value(expr, known)
                     if value is not None:
-                        known = replace(known, constants={**known.constants, name.text: value})
+                        known.constants[name.text] = value
                     total = total.plus(Cost(0, 1))
                 case ast.Param(bindings=bindings):
-                    known = _without(known, [b.name.text for b in bindings])
+                    hidden = dict.fromkeys(b.name.text for b in bindings)
+                    known.constants.update(hidden)
+                    known.definitions.update(hidden)
                 case ast.Line():
                     total = total.plus(self._line(statement, known))
                 case ast.Repeat():
@@ -113,7 +125,7 @@ class Estimate:
 
     def _repeat(self, statement: ast.Repeat, known: Known) -> Cost:
         hidden = [statement.variable.text] if statement.variable is not None else []
-        inner = self._statements(statement.body.statements, _without(known, hidden))
+        inner = self._statements(statement.body.statements, known.inside(*hidden))
         return self._times(inner, self._turns(statement.range, known), statement.range.span)
 
     def _if(self, statement: ast.If, known: Known) -> Cost:
@@ -176,7 +188,7 @@ class Estimate:
         inner = self._arguments(definition, arguments, known)
         names = [f.name.text for f in definition.formals]
         key = id(definition), repr([
-            inner.constants.get(n) if n in inner.constants else id(inner.definitions.get(n))
+            id(inner.definitions.get(n)) if (value := inner.value(n)) is None else value
             for n in names
         ])  # fmt: skip
         if key not in self.costs:
@@ -192,8 +204,7 @@ class Estimate:
     ) -> Known:
         """Give what names mean in a definition that is used with these arguments."""
         formals = [f.name.text for f in definition.formals]
-        inner = _without(known, formals)
-        constants, definitions = dict(inner.constants), dict(inner.definitions)
+        inner = known.inside(*formals)
         said = {f.name.text: f.default for f in definition.formals if f.default is not None}
         for at, argument in enumerate(arguments):
             if argument.name is not None:
@@ -203,10 +214,10 @@ class Estimate:
         for name, expr in said.items():
             value = self._value(expr, known)
             if value is not None:
-                constants[name] = value
-            elif isinstance(expr, ast.Name) and expr.text in known.definitions:
-                definitions[name] = known.definitions[expr.text]
-        return Known(definitions, constants)
+                inner.constants[name] = value
+            elif isinstance(expr, ast.Name):
+                inner.definitions[name] = known.definitions.get(expr.text)
+        return inner
 
     # -------------------------------------------------------------- numbers
 
@@ -259,14 +270,6 @@ class Estimate:
             raise too_many_layers(
                 self.limits.max_layers, self.limits, span, notes=(*notes, "nothing was built")
             )
-
-
-def _without(known: Known, names: Collection[str]) -> Known:
-    """Give what names mean where `names` are something that only the elaboration knows."""
-    return Known(
-        {name: d for name, d in known.definitions.items() if name not in names},
-        {name: value for name, value in known.constants.items() if name not in names},
-    )
 
 
 def _uses(way: Sequence[str]) -> str:

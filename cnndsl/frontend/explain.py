@@ -15,11 +15,11 @@ from cnndsl.frontend.derivation import (
     rounded_at,
     strides_before,
 )
+from cnndsl.frontend.flow import Flow, Stream
 from cnndsl.frontend.format_columns import FLAT
 from cnndsl.frontend.format_values import shape as shape_text
 from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.records import Record
-from cnndsl.frontend.scope import Flow, Stream
 from cnndsl.layers.base import Hwc, LayerError, LayerSpec, SettingValue, show_size
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cnndsl.frontend import ast
 from cnndsl.frontend.closeness import MOST_NAMES, distance, instead, is_close
 from cnndsl.frontend.evaluate import FUNCTIONS, Evaluator
-from cnndsl.frontend.scope import Flow, Scope
+from cnndsl.frontend.flow import Flow
+from cnndsl.frontend.scope import Scope
 from cnndsl.frontend.values import RangeValue, Value, kind_of, show
 from cnndsl.layers.base import Hwc, show_size
 from cnndsl.support.diagnostics import DiagnosticError, error

@@ -11,20 +11,12 @@ from cnndsl.frontend.arguments import bind_arguments, written
 from cnndsl.frontend.closeness import near
 from cnndsl.frontend.core import Env, Instance, Patch, Stopped, Visit
 from cnndsl.frontend.explain import counted
+from cnndsl.frontend.flow import BROKEN, NOTHING, Flow
 from cnndsl.frontend.given import Given
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.params import Params
 from cnndsl.frontend.records import Frame
-from cnndsl.frontend.scope import (
-    BROKEN,
-    NOTHING,
-    BlockDef,
-    BrokenDef,
-    FileDef,
-    Flow,
-    NetDef,
-    Scope,
-)
+from cnndsl.frontend.scope import BlockDef, BrokenDef, FileDef, NetDef, Scope
 from cnndsl.frontend.values import Callee, show
 from cnndsl.support.diagnostics import DiagnosticError, error, note
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.core import Core, Env, Name
 from cnndsl.frontend.explain import explain, several_streams, too_few_streams
+from cnndsl.frontend.flow import BROKEN, Flow, Stream
 from cnndsl.frontend.heads import LayerHead
-from cnndsl.frontend.readings import Reading, layer_error
+from cnndsl.frontend.plain_words import PlainWords, plain_words
+from cnndsl.frontend.readings import (
+    Completed,
+    Reading,
+    Sized,
+    layer_error,
+)
 from cnndsl.frontend.records import Record, check_steps, check_tensors
-from cnndsl.frontend.scope import BROKEN, Flow, Stream
 from cnndsl.frontend.words import WordReader
 from cnndsl.layers.base import (
     LAYERS,
+    Hwc,
     LayerError,
     LayerKind,
     LayerSpec,
@@ -24,6 +31,7 @@ from cnndsl.layers.base import (
     show_size,
 )
 from cnndsl.support.diagnostics import DiagnosticError, Label, error, note
+from cnndsl.support.limits import Limits
 from cnndsl.support.source import Span
 
 SCORES = frozenset(("softmax", "logsoftmax"))
@@ -52,10 +60,17 @@ class Request:
     """Its label."""
     implicit: bool = False
     """Whether another layer's words bring it."""
+    known: dict[tuple[Hwc, ...], Sized] = field(default_factory=dict)
+    """What the same words have made already, by the sizes of what they read."""
 
 
 class Layering(Core):
     """Builds layers."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Build within `limits`."""
+        super().__init__(limits)
+        self.readings: dict[int, PlainWords] = {}
 
     def run_layer(
         self, head: LayerHead, words: ast.Words, env: Env, flow: Flow, name: Name | None, used: int
@@ -82,13 +97,19 @@ class Layering(Core):
         if bare and given and not reading.sized:
             bare = False
             _add_usual(given, reading.kind, env.frame.pools)
-        try:
-            settings = reading.kind.complete(given, bare=bare, pools=env.frame.pools)
-        except LayerError as problem:
-            raise layer_error(problem, reading, reading.head) from None
+        completed = _completed(reading, given, bare=bare, pools=env.frame.pools)
+        settings = completed.settings
         self._remember_bare(reading, given, settings)
         before = self._brought(reading, settings, env, streams, span)
-        request = Request(reading.kind, settings, dict(reading.spans), span, words.span, label)
+        request = Request(
+            reading.kind,
+            settings,
+            dict(reading.spans),
+            span,
+            words.span,
+            label,
+            known=completed.sized,
+        )
         made = self._build(request, env, before or tuple(streams), reading)
         main = made.streams[0].source
         if activation is not None:
@@ -103,6 +124,9 @@ class Layering(Core):
     def _read(
         self, head: LayerHead, words: ast.Words, env: Env, flow: Flow, name: Name | None, used: int
     ) -> Reading:
+        before = self.readings.get(id(words))
+        if before is not None and before.still_mean(words, head, env.scope):
+            return before.reading
         first = words.items[:used]
         at = first[0].span.to(first[-1].span) if first else words.span
         if not first and name is not None:
@@ -121,10 +145,13 @@ class Layering(Core):
             reader.arguments(head.arguments)
         if head.index is not None:
             reader.index(head.index)
-        before = len(reading.given)
+        count = len(reading.given)
         reader.read()
-        if len(reading.given) > before:
+        if len(reading.given) > count:
             reading.sized = False
+        plain = plain_words(words, head, reading) if used else None
+        if plain is not None and plain.still_mean(words, head, env.scope):
+            self.readings[id(words)] = plain
         return reading
 
     def _with_defaults(
@@ -222,12 +249,15 @@ class Layering(Core):
         return made if brings else ()
 
     def _activate(self, reading: Reading, env: Env, flow: Flow, span: Span) -> Flow:
-        try:
-            settings = reading.kind.complete(reading.given, bare=reading.bare, pools=0)
-        except LayerError as problem:
-            raise layer_error(problem, reading, reading.head) from None
+        completed = _completed(reading, reading.given, bare=reading.bare, pools=0)
         request = Request(
-            reading.kind, settings, dict(reading.spans), span, reading.head, implicit=True
+            reading.kind,
+            completed.settings,
+            dict(reading.spans),
+            span,
+            reading.head,
+            implicit=True,
+            known=completed.sized,
         )
         return self._build(request, env, flow.streams, reading)
 
@@ -240,26 +270,27 @@ class Layering(Core):
         if kind.name == "id":
             return Flow(streams).brought_by(request.at)
         env.frame.builder.charge(request.span)
-        try:
-            settled = kind.settled(request.settings, tuple(map(_maker, streams)))
-            spec = LayerSpec(kind, settled, request.spans, request.span)
-            size = kind.output(spec, sizes)
-            unrolled = kind.unrolled(spec, sizes)
-            parameters = kind.parameters(spec, sizes)
-        except LayerError as problem:
-            raise explain(problem, reading, env, streams, request.at, self.cut) from None
-        if unrolled > 1:
-            check_steps(kind.name, sizes[0], unrolled, self.limits, request.at)
-            env.frame.builder.charge(request.span, unrolled)
-        said = request.label or kind.name
-        check_tensors(
-            f"`{said}`", (size, *(p.shape for p in parameters)), self.limits, request.span
-        )
+        sized = request.known.get(sizes)
+        if sized is None or sized.spec.span is not request.span:
+            try:
+                sized = _sized(request, sizes, streams)
+            except LayerError as problem:
+                raise explain(problem, reading, env, streams, request.at, self.cut) from None
+            said = request.label or kind.name
+            shapes = (sized.output, *(p.shape for p in sized.parameters))
+            check_tensors(f"`{said}`", shapes, self.limits, request.span)
+            if sized.unrolled > 1:
+                check_steps(kind.name, sizes[0], sized.unrolled, self.limits, request.at)
+            if not kind.asks_makers:
+                request.known[sizes] = sized
+        if sized.unrolled > 1:
+            env.frame.builder.charge(request.span, sized.unrolled)
+        size, parameters = sized.output, sized.parameters
         name = env.frame.name_layer(kind, request.label)
         record = Record(
             name,
             request.label is not None,
-            spec,
+            sized.spec,
             tuple(s.source for s in streams),
             sizes,
             size,
@@ -303,6 +334,33 @@ class Layering(Core):
                 )
             )
         return twin.owner or twin
+
+
+def _completed(
+    reading: Reading, given: Mapping[str, SettingValue], *, bare: bool, pools: int
+) -> Completed:
+    """Fill in the settings of a layer, or take them where the same words had the same ones."""
+    key = bare, pools
+    known = reading.completed.get(key) if given == reading.given else None
+    if known is not None:
+        return known
+    try:
+        found = Completed(reading.kind.complete(given, bare=bare, pools=pools))
+    except LayerError as problem:
+        raise layer_error(problem, reading, reading.head) from None
+    if given == reading.given:
+        reading.completed[key] = found
+    return found
+
+
+def _sized(request: Request, sizes: tuple[Hwc, ...], streams: tuple[Stream, ...]) -> Sized:
+    """Work out what a layer makes; raises `LayerError` with the arithmetic if it cannot be."""
+    kind = request.kind
+    makers = tuple(map(_maker, streams)) if kind.asks_makers else ()
+    settled = kind.settled(request.settings, makers)
+    spec = LayerSpec(kind, settled, request.spans, request.span)
+    output = kind.output(spec, sizes)
+    return Sized(spec, output, kind.unrolled(spec, sizes), kind.parameters(spec, sizes))
 
 
 def _maker(stream: Stream) -> Maker | None:

@@ -8,11 +8,12 @@ from dataclasses import replace
 from cnndsl.frontend import ast
 from cnndsl.frontend.claims import Claims
 from cnndsl.frontend.core import Env, Name
+from cnndsl.frontend.flow import Flow
 from cnndsl.frontend.heads import LayerHead, PseudoHead, find_head
 from cnndsl.frontend.here import text_of
 from cnndsl.frontend.instances import input_line
 from cnndsl.frontend.naming import label_text
-from cnndsl.frontend.scope import Flow, Scope
+from cnndsl.frontend.scope import Scope
 from cnndsl.support.diagnostics import DiagnosticError, error
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from cnndsl.frontend.figures import PLAIN, Counting
 from cnndsl.frontend.values import ShapeValue, Value
@@ -15,14 +16,76 @@ POOLINGS = ("maxpool", "avgpool")
 """Kinds whose windows are operations where a program says `counting: with pools`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measured:
-    """A layer, a namespace or a whole network, with what it costs."""
+    """A layer, a namespace or a whole network, with what it costs; answers are kept."""
 
     reports: tuple[LayerReport, ...]
     """Its inputs and layers, in order."""
     counting: Counting = PLAIN
     """The program's conventions."""
+
+    @cached_property
+    def _answers(self) -> dict[str, Value]:
+        return {}
+
+    def quantity(self, name: str) -> Value:
+        """Give one of `QUANTITIES`."""
+        if name not in self._answers:
+            self._answers[name] = QUANTITIES[name](self)
+        return self._answers[name]
+
+    @cached_property
+    def _by_part(self) -> dict[str, list[LayerReport]]:
+        """The layers in whose names, `trunk.conv1`, each part stands."""
+        found: dict[str, list[LayerReport]] = {}
+        for report in self.reports:
+            for part in dict.fromkeys(report.name.split(".")):
+                found.setdefault(part, []).append(report)
+        return found
+
+    @cached_property
+    def _parts(self) -> dict[Hashable, Measured]:
+        return {}
+
+    def part(self, key: Hashable, find: Callable[[], tuple[LayerReport, ...]]) -> Measured:
+        """Give the layers that `find` finds; they are looked for once for a key."""
+        if key not in self._parts:
+            self._parts[key] = Measured(find(), self.counting)
+        return self._parts[key]
+
+    def within(self, prefix: str) -> tuple[LayerReport, ...]:
+        """Give the layers whose names begin with `prefix`, which is empty or ends in a dot."""
+        if not prefix:
+            return self.reports
+        return tuple(r for r in self._near(prefix[:-1]) if r.name.startswith(prefix))
+
+    def called(self, names: Iterable[str]) -> tuple[LayerReport, ...]:
+        """Give the layers that have one of these names, in order."""
+        wanted = frozenset(names)
+        if len(wanted) == 1:
+            return tuple(r for r in self._near(*wanted) if r.name in wanted)
+        return tuple(r for r in self.reports if r.name in wanted)
+
+    def under(self, name: str) -> tuple[LayerReport, ...]:
+        """Give the layer called `name`, or every layer of the namespace `name.`.
+
+        A namespace around all of them, as a net's own, need not be said.
+        """
+        near = self._near(name)
+        for found in (
+            [r for r in near if r.name == name],
+            [r for r in near if r.name.startswith(f"{name}.")],
+            [r for r in near if r.name.endswith(f".{name}")],
+            [r for r in near if f".{name}." in r.name],
+        ):
+            if found:
+                return tuple(found)
+        return ()
+
+    def _near(self, name: str) -> Sequence[LayerReport]:
+        """Give the layers that have the rarest part of a name in theirs."""
+        return min((self._by_part.get(part, []) for part in name.split(".")), key=len)
 
     def total(self, quantity: str) -> int:
         """Sum a field of the reports."""
@@ -86,26 +149,10 @@ def ask(measured: Measured, quantity: str) -> Value | None:
     The size and the receptive field of several layers are those of the last one.
     """
     if quantity in QUANTITIES:
-        return QUANTITIES[quantity](measured)
+        return measured.quantity(quantity)
     if quantity in OF_A_LAYER and measured.reports:
         return OF_A_LAYER[quantity](measured.reports[-1])
     return None
-
-
-def under(reports: Sequence[LayerReport], name: str) -> tuple[LayerReport, ...]:
-    """Give the layer called `name`, or every layer of the namespace `name.`.
-
-    A namespace around all of them, as a net's own, need not be said.
-    """
-    for found in (
-        [r for r in reports if r.name == name],
-        [r for r in reports if r.name.startswith(f"{name}.")],
-        [r for r in reports if r.name.endswith(f".{name}")],
-        [r for r in reports if f".{name}." in r.name],
-    ):
-        if found:
-            return tuple(found)
-    return ()
 
 
 def product(size: tuple[int, ...]) -> str:

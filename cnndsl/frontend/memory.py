@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cnndsl.layers.analysis import analyse
+from cnndsl.layers.analysis import add_up, analyse
 from cnndsl.layers.network import Network
 from cnndsl.support.diagnostics import Diagnostic, Severity
 from cnndsl.support.limits import Limits
@@ -13,10 +13,11 @@ from cnndsl.support.limits import Limits
 def warn_of_memory(network: Network, limits: Limits) -> Diagnostic | None:
     """Give warning W0608 for a network whose arrays, for one image, are more than the memory."""
     available = limits.memory_bytes if limits.memory_bytes is not None else machine_memory()
+    kept = add_up(network)
+    if available is None or kept.parameter_bytes + kept.activation_bytes <= available:
+        return None
     costs = analyse(network)
     needed = costs.parameter_bytes + costs.activation_bytes
-    if available is None or needed <= available:
-        return None
     largest = max(costs.layers, key=lambda r: r.params + r.activations)
     layer = next((layer for layer in network.layers if layer.name == largest.name), None)
     return Diagnostic(

@@ -8,11 +8,12 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.chains import Chains
 from cnndsl.frontend.core import Env, Visit
 from cnndsl.frontend.explain import counted, wrong_size
+from cnndsl.frontend.flow import BROKEN, NOTHING, Flow, Stream
 from cnndsl.frontend.format_columns import FLAT
 from cnndsl.frontend.format_values import shape as format_shape
 from cnndsl.frontend.here import text_of, whole
 from cnndsl.frontend.records import Entry, check_tensors
-from cnndsl.frontend.scope import BROKEN, NOTHING, Flow, Label, Stream
+from cnndsl.frontend.scope import Label
 from cnndsl.frontend.values import kind_of
 from cnndsl.layers.base import Hwc, show_size
 from cnndsl.support.diagnostics import DiagnosticError, error

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.core import Env
+from cnndsl.frontend.flow import NOTHING
 from cnndsl.frontend.given import Given, convert, is_allowed, names_in, outside
 from cnndsl.frontend.naming import Naming
 from cnndsl.frontend.places import Place
-from cnndsl.frontend.scope import NOTHING
 from cnndsl.frontend.values import (
     RangeValue,
     Value,

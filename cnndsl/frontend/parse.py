@@ -8,7 +8,7 @@ go on its state says what it could have taken.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -220,16 +220,23 @@ def child_fields(kind: Hashable) -> tuple[str, ...]:
     return tuple(field.name for field in fields(cast(Any, kind)) if field.compare)
 
 
+FLAT: frozenset[type] = frozenset(
+    {ast.Name, ast.Number, ast.Size, ast.String, str, int, float, bool, type(None)}
+)
+"""What has no node in it; most of a text consists of such."""
+
+
 def check_nesting(nodes: tuple[ast.Syntax, ...], *, limits: Limits = DEFAULT_LIMITS) -> None:
     """Refuse syntax nested deeper than `limits.nesting`; walks without recursion.
 
     Raises `DiagnosticError` with E0615.
     """
-    waiting: list[tuple[Any, int]] = [(node, 0) for node in nodes]
+    waiting: list[tuple[Any, int]] = [(nodes, 0)]
     while waiting:
         node, depth = waiting.pop()
+        inside: Sequence[Any] = ()
         if isinstance(node, tuple):
-            waiting.extend((item, depth) for item in node)
+            inside = node
         elif isinstance(node, ast.Syntax):
             kind: Any = type(node)
             depth = depth + 1 if kind in NESTING else 0
@@ -237,7 +244,10 @@ def check_nesting(nodes: tuple[ast.Syntax, ...], *, limits: Limits = DEFAULT_LIM
                 raise DiagnosticError(
                     error("E0615", f"this is nested over {limits.nesting} deep", node.span)
                 )
-            waiting.extend((getattr(node, name), depth) for name in child_fields(kind))
+            inside = [getattr(node, name) for name in child_fields(kind)]
+        for child in inside:
+            if child and (type(child) not in FLAT or depth >= limits.nesting):
+                waiting.append((child, depth))
 
 
 def comments_of(source: SourceFile) -> tuple[ast.Comment, ...]:

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cnndsl.frontend import ast
-from cnndsl.frontend.scope import Flow
+from cnndsl.frontend.flow import Flow
 from cnndsl.frontend.values import ShapeValue, SizeValue, Value, kind_of, show
-from cnndsl.layers.base import Clause, LayerError, LayerKind, SettingValue, Takes
+from cnndsl.layers.base import (
+    Clause,
+    Hwc,
+    LayerError,
+    LayerKind,
+    LayerSpec,
+    ParameterSpec,
+    SettingValue,
+    Takes,
+)
 from cnndsl.support.diagnostics import DiagnosticError, Label, error
 from cnndsl.support.source import Span
 
 MOST_TAPS = 4096
 """Numbers of a filter that a program may write out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A layer on inputs of certain sizes."""
+
+    spec: LayerSpec
+    """Its kind and settings."""
+    output: Hwc
+    """The size of its result."""
+    unrolled: int
+    """How many layers it counts as."""
+    parameters: tuple[ParameterSpec, ...]
+    """Its arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """All settings of a layer, and what it makes of inputs that it was given."""
+
+    settings: Mapping[str, SettingValue]
+    """The settings."""
+    sized: dict[tuple[Hwc, ...], Sized] = field(default_factory=dict)
+    """By the sizes of its inputs."""
 
 
 @dataclass(slots=True)
@@ -35,6 +69,8 @@ class Reading:
     """Sizes in brackets among the words: what the layer must make."""
     sized: bool = False
     """Whether the shorthand with a hyphen gave settings."""
+    completed: dict[tuple[bool, int], Completed] = field(default_factory=dict)
+    """All settings that follow from the given ones, by what else decides: see `complete`."""
 
     def said(self, name: str, text: str = "") -> tuple[Label, ...]:
         """Point to a setting, if it stands in the source."""

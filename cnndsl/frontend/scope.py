@@ -1,20 +1,17 @@
-"""What names mean at a place: values, definitions, streams, and the defaults of layers."""
+"""What names mean at a place: values, definitions, labels, and the defaults of layers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from cnndsl.frontend import ast
 from cnndsl.frontend.figures import PLAIN, Counting
+from cnndsl.frontend.flow import Flow
+from cnndsl.frontend.readings import Reading
 from cnndsl.frontend.records import Source
 from cnndsl.frontend.values import Callee, Value
-from cnndsl.layers.base import Hwc
 from cnndsl.support.source import Span
-
-if TYPE_CHECKING:
-    from cnndsl.frontend.readings import Reading
 
 
 class LaterError(Exception):
@@ -30,46 +27,6 @@ class LaterError(Exception):
 
 class HeldError(Exception):
     """An earlier error on the same stream makes it impossible to go on; it was reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One value on its way through a network: the result of a layer, or an input."""
-
-    source: Source
-    """The layer or input."""
-    size: Hwc
-    """Its size."""
-    span: Span
-    """The words that brought it here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """What arrives at a place: no stream, one, or those of parallel branches."""
-
-    streams: tuple[Stream, ...] = ()
-    """In the order of the branches."""
-    broken: bool = False
-    """Whether an error was reported on the way; nothing more is said about sizes then."""
-    span: Span | None = None
-    """The parallel group it comes from."""
-
-    @property
-    def size(self) -> Hwc | None:
-        """The size, if exactly one stream arrives."""
-        return self.streams[0].size if len(self.streams) == 1 else None
-
-    def brought_by(self, span: Span) -> Flow:
-        """Give the same streams, brought here by other words."""
-        return replace(self, streams=tuple(replace(s, span=span) for s in self.streams))
-
-
-NOTHING = Flow()
-"""No stream."""
-
-BROKEN = Flow(broken=True)
-"""What an element with an error gives."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,9 +11,10 @@ from cnndsl.frontend import ast
 from cnndsl.frontend.core import Env
 from cnndsl.frontend.cycles import find_cycle
 from cnndsl.frontend.directives import Directives
+from cnndsl.frontend.flow import BROKEN, Flow
 from cnndsl.frontend.given import Given
 from cnndsl.frontend.naming import label_text
-from cnndsl.frontend.scope import BROKEN, BlockDef, BrokenDef, Flow, NetDef, Scope
+from cnndsl.frontend.scope import BlockDef, BrokenDef, NetDef, Scope
 from cnndsl.frontend.values import Callee, RangeValue, Value, kind_of, show
 from cnndsl.layers.base import find_layer
 from cnndsl.support.diagnostics import Diagnostic, DiagnosticError, Severity, error

@@ -23,6 +23,10 @@ Tables = dict[str, Any]
 """Lark's own serialisation with the fingerprint it was made under."""
 
 
+SHIFT = 0
+"""How Lark writes that a state shifts; a reduction is 1."""
+
+
 def grammar_path() -> Path:
     """Give the path of the grammar."""
     return resource_dir("grammars") / "cnn.lark"
@@ -84,9 +88,39 @@ def load(transformer: object) -> lark.Lark:
     return parser
 
 
+def numbered(table: Tables) -> Tables:
+    """Number tokens by name, and states as they are reached from the first: Lark's order is chance.
+
+    A state shifts to others, `[0, state]`, or reduces by a rule, `[1, {"@": rule}]`.
+    """
+    names, states = table["tokens"], table["states"]
+    tokens = {name: number for number, name in enumerate(sorted(names.values()))}
+    reached = dict(sorted(table["start_states"].items()))
+    queue = list(reached.values())
+    places = {state: place for place, state in enumerate(queue)}
+    renamed = {}
+    for state in queue:
+        row = sorted((tokens[names[token]], action) for token, action in states[state].items())
+        for _, (kind, target) in row:
+            if kind == SHIFT and target not in places:
+                places[target] = len(queue)
+                queue.append(target)
+        renamed[places[state]] = {
+            token: (kind, places[target] if kind == SHIFT else target)
+            for token, (kind, target) in row
+        }
+    return {
+        "tokens": {number: name for name, number in tokens.items()},
+        "states": renamed,
+        "start_states": {start: places[state] for start, state in table["start_states"].items()},
+        "end_states": {start: places[state] for start, state in table["end_states"].items()},
+    }
+
+
 def write() -> None:
     """Build the tables and write their file."""
     data, memo = build().memo_serialize([TerminalDef, Rule])
+    data["parser"]["parser"] = numbered(data["parser"]["parser"])
     tables = {"fingerprint": fingerprint(), "data": data, "memo": memo}
     text = json.dumps(tables, separators=(",", ":"), sort_keys=True)
     tables_path().write_text(text + "\n", encoding="utf-8")

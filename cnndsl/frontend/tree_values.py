@@ -126,6 +126,8 @@ class ValueBuilder:
             first = first[0]
         while isinstance(last, tuple):
             last = last[-1]
+        if first is last:
+            return self._place(first)
         start, end = self._place(first), self._place(last)
         return Span(self.file, start.line, start.column, end.end_line, end.end_column)
 

@@ -16,7 +16,7 @@ from cnndsl.frontend.here import Here, no_stream
 from cnndsl.frontend.readings import Reading, read_setting, serves, wanted
 from cnndsl.frontend.strangers import means_a_word, refuse_later, stranger
 from cnndsl.frontend.values import SizeValue, Symbol, Value, kind_of
-from cnndsl.layers.base import Clause, LayerKind, Takes, find_layer
+from cnndsl.layers.base import MOST_WORDS, Clause, LayerKind, Takes, find_layer
 from cnndsl.support.diagnostics import DiagnosticError, error
 from cnndsl.support.source import Span
 
@@ -114,7 +114,7 @@ class WordReader:
 
     def _texts(self) -> list[str]:
         found = []
-        for item in self.items[self.at :]:
+        for item in self.items[self.at : self.at + MOST_WORDS]:
             if not isinstance(item, ast.Name):
                 break
             found.append(item.text)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cnndsl.ir.graph import Graph, Node
+from cnndsl.ir.attributes import format_fields
+from cnndsl.ir.graph import Graph, Node, format_ref
 from cnndsl.ir.op import Trait
-from cnndsl.ir.printer import format_fields, format_ref
 
 _SHAPES = {"input": "invhouse", "parameter": "cylinder", "constant": "note", "full": "note"}
 

@@ -5,6 +5,8 @@ It is imported when the first graph is made: programs are checked and summarised
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, NewType, TypeVar
@@ -15,6 +17,8 @@ from cnndsl.support.source import Span
 
 if TYPE_CHECKING:
     import networkx as nx
+
+_PLAIN_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]*")
 
 A = TypeVar("A", bound=Attrs)
 
@@ -33,6 +37,13 @@ class Value:
 
     def __str__(self) -> str:
         return f"%{self.node}" if self.index == 0 else f"%{self.node}#{self.index}"
+
+
+def format_ref(ref: NodeId | Value) -> str:
+    """Give a value or node as it is written: `%conv1.weight`, `%bn1#2`."""
+    node, index = (ref.node, ref.index) if isinstance(ref, Value) else (ref, 0)
+    name = node if _PLAIN_REF.fullmatch(node) else json.dumps(node)
+    return f"%{name}" if index == 0 else f"%{name}#{index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +290,7 @@ class Graph:
 
     def _repr_html_(self) -> str:
         """Give the table of nodes that a notebook shows."""
-        from cnndsl.ir.printer import format_fields, format_ref
+        from cnndsl.ir.attributes import format_fields
         from cnndsl.support.html import html_table
 
         columns = [(title, False) for title in ("node", "op", "reads", "with", "gives")]

@@ -134,6 +134,44 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What a network keeps in memory, for one image: what `Analysis` says, without the rest."""
+
+    params: int
+    """Numbers that training moves; shared ones count once."""
+    statistics: int
+    """Running statistics."""
+    activations: int
+    """Numbers as the lectures count them, the input's included."""
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of `activations` in single precision, for one image going forward."""
+        return self.activations * FLOAT_BYTES
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of parameters and running statistics in single precision."""
+        return (self.params + self.statistics) * FLOAT_BYTES
+
+
+def add_up(network: Network) -> Totals:
+    """Count what a network keeps, in a small part of the time that `analyse` takes."""
+    params = statistics = 0
+    activations = sum(math.prod(source.size) for source in network.inputs)
+    owners = network.owners()
+    for layer in network.layers:
+        for array in layer.parameters if layer.name in owners else ():
+            if array.trainable:
+                params += math.prod(array.shape)
+            else:
+                statistics += math.prod(array.shape)
+        if layer.spec.kind.counted:
+            activations += math.prod(layer.output)
+    return Totals(params, statistics, activations)
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """How a value lies over the input: field, stride, effective padding, (down, across) each."""
 
@@ -146,13 +184,11 @@ def analyse(network: Network) -> Analysis:
     """Work out what a network costs."""
     reports = [_input_report(source) for source in network.inputs]
     places = {source.name: _Place() for source in network.inputs}
-    owners: set[str] = set()
+    owners = network.owners()
     for layer in network.layers:
         place = _place(layer, [places[name] for name in layer.inputs])
         places[layer.name] = place
-        owner = layer.parameters_of or layer.name
-        reports.append(_report(layer, place, first=owner not in owners))
-        owners.add(owner)
+        reports.append(_report(layer, place, first=layer.name in owners))
     return Analysis(network.name, tuple(reports))
 
 
@@ -197,20 +233,19 @@ def _plain(step: Steps) -> Steps:
 def _report(layer: Layer, place: _Place, *, first: bool) -> LayerReport:
     kind, spec = layer.spec.kind, layer.spec
     own = layer.parameters if first else ()
-    moved = [p for p in own if p.trainable]
-    params = _count(moved)
+    params = layer.params if first else 0
     return LayerReport(
         name=layer.name,
         kind=kind.name,
-        words=kind.words(spec),
+        words=layer.words,
         inputs=layer.inputs,
         output=layer.output,
         formula=kind.formula(spec, layer.input_sizes),
         params=params,
         trainable=params if layer.trainable else 0,
-        weights=_count(p for p in moved if not p.bias),
+        weights=_count(p for p in own if p.trainable and not p.bias),
         statistics=_count(p for p in own if not p.trainable),
-        macs=kind.macs(spec, layer.input_sizes, layer.output),
+        macs=layer.macs,
         flops=kind.flops(spec, layer.input_sizes, layer.output),
         activations=math.prod(layer.output),
         counted=kind.counted,

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from typing import ClassVar, TypeAlias
 
 from cnndsl.ir.graph import Value
@@ -165,6 +165,8 @@ class LayerKind(ABC):
     """Whether it needs random numbers in training."""
     solid: ClassVar[str] = ""
     """The clause that the third number of a window goes to, 3 of `5x5x3`; empty if it has none."""
+    asks_makers: ClassVar[bool] = False
+    """Whether `settled` looks at the layers that make the inputs."""
     spreads: ClassVar[bool] = False
     """Whether its filters are laid over the result, one set for each pixel of the input, and its
     weight is [C, O/groups, KH, KW]; else each result sums a window and it is [O, C/groups, ..]."""
@@ -179,11 +181,12 @@ class LayerKind(ABC):
 
     def clause(self, word: str) -> Clause | None:
         """Find a clause by one of its names, in any case; a name may be several words."""
-        folded = fold_words(word)
-        for clause in self.clauses:
-            if folded in map(fold_words, (clause.name, *clause.names)):
-                return clause
-        return None
+        return self._clauses_by_word.get(fold_words(word))
+
+    @cached_property
+    def _clauses_by_word(self) -> Mapping[str, Clause]:
+        named = [(name, c) for c in self.clauses for name in (c.name, *c.names)]
+        return {fold_words(name): clause for name, clause in reversed(named)}
 
     def find_clause(self, words: Sequence[str]) -> tuple[Clause, int] | None:
         """Find the clause that the first of `words` name and how many they are, the most first."""

@@ -145,7 +145,7 @@ def check_settings(
                 "E0204", f"`{kind}` has no `{name}`", at=name, notes=[f"`{kind}` takes: {takes}"]
             )
         clause = known[name]
-        wrong = wrong_value(clause, value)
+        wrong = "" if value is clause.default else wrong_value(clause, value)
         if wrong:
             raise LayerError("E0207", f"`{name}` of `{kind}` is {wrong}", at=name, label=clause.doc)
         if clause.group and value is not False:

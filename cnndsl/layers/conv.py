@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import ClassVar
 
 from cnndsl.ir.graph import Value
@@ -114,9 +115,7 @@ class _Convolution(LayerKind):
 
     def flops(self, spec: LayerSpec, inputs: Sequence[Hwc], output: Hwc) -> int:
         """Count the multiply-adds twice, and the bias."""
-        height, width, filters = output
-        bias = 0 if spec.flag("nobias") else height * width * filters
-        return 2 * self.macs(spec, inputs, output) + bias
+        return flops_with_bias(spec, self.macs(spec, inputs, output), output)
 
     def field(
         self, spec: LayerSpec, inputs: Sequence[Hwc]
@@ -295,6 +294,11 @@ def image(kind: str, size: Hwc) -> tuple[int, int, int]:
         )
     height, width, channels = size
     return height, width, channels
+
+
+def flops_with_bias(spec: LayerSpec, macs: int, output: Hwc) -> int:
+    """Count multiply-adds twice, and the bias once for each number of the result."""
+    return 2 * macs + (0 if spec.flag("nobias") else prod(output))
 
 
 def check_groups(spec: LayerSpec, channels: int, filters: int) -> None:

@@ -5,10 +5,11 @@ This is what `summary`, `table` and `explain` look at; nothing is allocated for 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cnndsl.layers.base import Hwc, LayerSpec, ParameterSpec
+from cnndsl.layers.base import Hwc, LayerSpec, ParameterSpec, show_size
 from cnndsl.support.source import Span
 
 
@@ -58,6 +59,21 @@ class Layer:
         """The canonical word of its kind."""
         return self.spec.kind.name
 
+    @property
+    def words(self) -> str:
+        """The layer as a program writes it."""
+        return self.spec.kind.words(self.spec)
+
+    @property
+    def params(self) -> int:
+        """Numbers of its arrays that training moves."""
+        return sum(math.prod(each.shape) for each in self.parameters if each.trainable)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one image, of a convolution or a fully connected layer."""
+        return self.spec.kind.macs(self.spec, self.input_sizes, self.output)
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -88,12 +104,17 @@ class Network:
                 return source.size
         return self[name].output
 
+    def owners(self) -> frozenset[str]:
+        """Name the layers that are the first to use their arrays; later ones share those."""
+        first: dict[str, str] = {}
+        for layer in self.layers:
+            first.setdefault(layer.parameters_of or layer.name, layer.name)
+        return frozenset(first.values())
+
     def _repr_html_(self) -> str:
         """Give the table of layers that a notebook shows."""
-        from cnndsl.layers.analysis import analyse
         from cnndsl.support.html import html_table
 
-        analysis = analyse(self)
         columns = (
             ("layer", False),
             ("what", False),
@@ -101,9 +122,21 @@ class Network:
             ("parameters", True),
             ("multiply-adds", True),
         )
+        owners = self.owners()
         rows = [
-            [r.name, r.words, "x".join(map(str, r.output)), f"{r.params:,}", f"{r.macs:,}"]
-            for r in analysis.layers
+            [i.name, f"input {show_size(i.size)}", _size(i.size), "0", "0"] for i in self.inputs
         ]
-        total = ("total", "", "", f"{analysis.params:,}", f"{analysis.macs:,}")
+        params = macs = 0
+        for layer in self.layers:
+            own = layer.params if layer.name in owners else 0
+            rows.append(
+                [layer.name, layer.words, _size(layer.output), f"{own:,}", f"{layer.macs:,}"]
+            )
+            params += own
+            macs += layer.macs
+        total = ("total", "", "", f"{params:,}", f"{macs:,}")
         return html_table(columns, rows, caption=self.name, total=total)
+
+
+def _size(size: Hwc) -> str:
+    return "x".join(map(str, size))

@@ -109,6 +109,7 @@ class Unpool(_Enlarging):
         "maxunpool2d", "max unpooling layer",
     )  # fmt: skip
     inputs = (1, 2)
+    asks_makers = True
     clauses: ClassVar[tuple[Clause, ...]] = (
         _FACTOR,
         Clause("nearest", Takes.FLAG, doc="copies of each pixel, as without a word",

@@ -20,7 +20,7 @@ from cnndsl.layers.base import (
     Takes,
     define_layer,
 )
-from cnndsl.layers.conv import check_groups, image
+from cnndsl.layers.conv import check_groups, flops_with_bias, image
 from cnndsl.layers.weights import INIT_CLAUSES, initial_bias, initial_weight
 from cnndsl.layers.window import WINDOW_CLAUSES
 from cnndsl.ops.conv import Conv2dGradAttrs, conv2d_grad_input
@@ -249,9 +249,7 @@ class UpConv(LayerKind):
 
     def flops(self, spec: LayerSpec, inputs: Sequence[Hwc], output: Hwc) -> int:
         """Count the multiply-adds twice, and the bias."""
-        height, width, filters = output
-        bias = 0 if spec.flag("nobias") else height * width * filters
-        return 2 * self.macs(spec, inputs, output) + bias
+        return flops_with_bias(spec, self.macs(spec, inputs, output), output)
 
     def field(
         self, spec: LayerSpec, inputs: Sequence[Hwc]

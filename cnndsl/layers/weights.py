@@ -65,25 +65,23 @@ def choose_inits(network: Network) -> Network:
     tanh, softmax). Pooling, normalisation and dropout between a layer and its activation are
     looked through.
     """
-    readers: dict[str, list[Layer]] = {}
-    for layer in network.layers:
-        for source in layer.inputs:
-            readers.setdefault(source, []).append(layer)
-    chosen = tuple(_fitted(layer, _follower(layer, readers)) for layer in network.layers)
+    followers = _followers(network)
+    chosen = tuple(_fitted(layer, followers.get(layer.name)) for layer in network.layers)
     return replace(network, layers=chosen)
 
 
-def _follower(layer: Layer, readers: dict[str, list[Layer]]) -> Layer | None:
-    """Find the activation that the first of a layer's readers leads to."""
-    following = readers.get(layer.name, [])
-    while following:
-        layer = following[0]
+def _followers(network: Network) -> dict[str, Layer | None]:
+    """Find the activation that the first reader of each layer leads to, last layers first."""
+    found: dict[str, Layer | None] = {}
+    for layer in reversed(network.layers):
+        leads_to = found.get(layer.name)
         if layer.spec.kind.activation:
-            return layer
-        if any(p.trainable and not p.bias and len(p.shape) > 1 for p in layer.parameters):
-            return None
-        following = readers.get(layer.name, [])
-    return None
+            leads_to = layer
+        elif any(p.trainable and not p.bias and len(p.shape) > 1 for p in layer.parameters):
+            leads_to = None
+        for source in layer.inputs:
+            found[source] = leads_to  # of several readers the first one stays
+    return found
 
 
 def _fitted(layer: Layer, follower: Layer | None) -> Layer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property, lru_cache
 
 from cnndsl.layers.clauses import Clause, SettingValue, Takes
 from cnndsl.ops.window import ceil_padding, output_size, reach, same_padding
@@ -42,9 +43,9 @@ class Rounding(Enum):
     """They are padded; a window that would see only padding is left out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Axis:
-    """One axis of an image, and the window on it."""
+    """One axis of an image, and the window on it; what follows from its numbers is kept."""
 
     length: int
     """Pixels, N."""
@@ -63,7 +64,7 @@ class Axis:
     stride_said: bool = True
     """Whether the program writes the stride; if not and it is 1, the formula leaves it out."""
 
-    @property
+    @cached_property
     def extent(self) -> int:
         """Pixels from the first tap to the last: d(F - 1) + 1."""
         return reach(self.window, self.dilation)
@@ -73,7 +74,7 @@ class Axis:
         """Whether the border follows from the result."""
         return self.padding in (Padding.SAME, Padding.SAME_LOWER)
 
-    @property
+    @cached_property
     def said_pads(self) -> tuple[int, int]:
         """Padding before and behind, before any rounding up."""
         if self.padding is Padding.HALF:
@@ -99,24 +100,24 @@ class Axis:
                 return pad
         return half
 
-    @property
+    @cached_property
     def pads(self) -> tuple[int, int]:
         """Padding before and behind, with what `ceil` adds behind."""
         if self.rounding is not Rounding.CEIL or self.is_same:
             return self.said_pads
         return ceil_padding(self.length, self.extent, stride=self.stride, padding=self.said_pads)
 
-    @property
+    @cached_property
     def span(self) -> int:
         """What the first window leaves of the padded axis; negative if it does not fit."""
         return self.length - self.extent + sum(self.said_pads)
 
-    @property
+    @cached_property
     def places(self) -> int:
         """Places of the window; below 1 if it does not fit. Rounded down when not whole."""
         return output_size(self.length, self.extent, stride=self.stride, padding=self.pads)
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether the formula comes out whole."""
         return self.is_same or self.span % self.stride == 0
@@ -235,31 +236,48 @@ def slide(
     stride_said: bool,
 ) -> Slide:
     """Read window, stride, dilation, border and rounding from a layer's settings."""
-    said = [p for p in (Padding.SAME, Padding.SAME_LOWER, Padding.HALF, Padding.FIT)
-            if settings.get(p.value.replace(" ", "_"))]  # fmt: skip
+    padding = next((p for word, p in _BORDER_WORDS if settings.get(word)), Padding.MARGIN)
     rounding = Rounding.FLOOR if settings.get("floor") else Rounding.EXACT
     if settings.get("ceil"):
         rounding = Rounding.CEIL
     total = settings.get("pad_total")
     if isinstance(total, int) and not isinstance(total, bool):
         margin = (total - total // 2, total // 2) * 2
-    sides = margin[:2], margin[2:]
-    down, across = (
-        Axis(
-            length=image[i],
-            window=_side(settings["window"], i),
-            stride=_side(settings["stride"], i),
-            dilation=_side(settings.get("dilation", (1, 1)), i),
-            padding=said[0] if said else Padding.MARGIN,
-            margin=(sides[i][0], sides[i][1]),
-            rounding=rounding,
-            stride_said=stride_said,
-        )
-        for i in (0, 1)
+    (height, width), (down, across) = _sides(settings["window"]), _sides(settings["stride"])
+    spread = _sides(settings.get("dilation", (1, 1)))
+    top, bottom, left, right = margin
+    said = padding, rounding, stride_said
+    return Slide(
+        _axis(image[0], height, down, spread[0], (top, bottom), *said),
+        _axis(image[1], width, across, spread[1], (left, right), *said),
     )
-    return Slide(down, across)
 
 
-def _side(value: SettingValue, index: int) -> int:
+_BORDER_WORDS = (
+    ("same", Padding.SAME),
+    ("same_lower", Padding.SAME_LOWER),
+    ("half", Padding.HALF),
+    ("fit", Padding.FIT),
+)
+"""Flags about the border."""
+
+
+@lru_cache(maxsize=4096)
+def _axis(
+    length: int,
+    window: int,
+    stride: int,
+    dilation: int,
+    margin: tuple[int, int],
+    padding: Padding,
+    rounding: Rounding,
+    stride_said: bool,
+) -> Axis:
+    """Give an axis, the same object for the same numbers: a layer asks for its own many times."""
+    return Axis(length, window, stride, dilation, padding, margin, rounding, stride_said)
+
+
+def _sides(value: SettingValue) -> tuple[int, int]:
     assert isinstance(value, tuple)
-    return value[index]
+    down, across = value
+    return down, across

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from cnndsl.ir.attributes import format_fields
 from cnndsl.ir.graph import Graph, Node, Value
 from cnndsl.ir.op import Trait
-from cnndsl.ir.printer import format_fields
 from cnndsl.passes.base import PASSES
 
 

@@ -22,7 +22,7 @@ class Limits:
     """Files of a program, its imports included."""
     import_depth: int = 16
     """Files that import one another in a row."""
-    tokens: int = 100_000
+    tokens: int = 40_000
     """Tokens of one file."""
     bracket_depth: int = 100
     """Brackets, parentheses and braces open at the same place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,7 +33,7 @@ class Span:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceFile:
     """The text of one file together with the name it is shown under."""
 
@@ -41,14 +42,18 @@ class SourceFile:
     text: str = field(repr=False)
     """The whole text."""
 
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """Its lines, without the line feed."""
+        return tuple(self.text.split("\n"))
+
     def line(self, number: int) -> str:
         """Give line `number` (from 1) without its end; an empty string outside the file."""
-        lines = self.text.split("\n")
-        return lines[number - 1].rstrip("\r") if 1 <= number <= len(lines) else ""
+        return self.lines[number - 1].rstrip("\r") if 1 <= number <= len(self.lines) else ""
 
     def cut(self, span: Span) -> str:
         """Give the text that `span` covers."""
-        lines = self.text.split("\n")[span.line - 1 : span.end_line]
+        lines = list(self.lines[span.line - 1 : span.end_line])
         if not lines:
             return ""
         lines[-1] = lines[-1][: span.end_column - 1]

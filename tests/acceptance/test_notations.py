@@ -9,7 +9,7 @@ import pytest
 from cnndsl.frontend.check import examine
 from cnndsl.frontend.elaborate import Elaboration, elaborate
 from cnndsl.frontend.figures import PLAIN
-from cnndsl.frontend.measures import Measured, ask, under
+from cnndsl.frontend.measures import Measured, ask
 from cnndsl.frontend.parse import parse
 from cnndsl.frontend.values import ShapeValue
 from cnndsl.importers.keras import read_keras
@@ -56,7 +56,8 @@ def measure(elaboration: Elaboration, name: str) -> int | str:
     """Give "params" of a network, "CONV1.size" of one of its layers."""
     reports = analyse(elaboration.network).layers
     layer, _, quantity = name.rpartition(".")
-    value = ask(Measured(under(reports, layer) if layer else reports, PLAIN), quantity)
+    whole = Measured(reports, PLAIN)
+    value = ask(Measured(whole.under(layer)) if layer else whole, quantity)
     if isinstance(value, ShapeValue):
         return "x".join(map(str, value.size))
     assert isinstance(value, int)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from cnndsl.ir.builder import Builder
-from cnndsl.ir.graph import Graph, Node, NodeId, Use, Value
+from cnndsl.ir.graph import Graph, Node, NodeId, Use, Value, format_ref
 from cnndsl.ir.op import Attrs
 from cnndsl.ir.printer import graphs_equal, print_graph
 from cnndsl.ir.types import f32
@@ -130,3 +130,9 @@ def test_ancestors_are_closed_and_minimal(graph: Graph) -> None:
     for node in graph.nodes():
         is_root = any(graph.is_root(value) for value in node.results)
         assert (node.id in found) == (is_root or any(u in found for u in graph.users(node.id)))
+
+
+def test_references_are_written_as_they_are_read() -> None:
+    assert format_ref(NodeId("conv1.weight")) == "%conv1.weight"
+    assert format_ref(Value(NodeId("a"), 2)) == "%a#2"
+    assert format_ref(Value(NodeId("a b"))) == '%"a b"'

@@ -1,25 +1,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnndsl.ir.builder import Builder
-from cnndsl.ir.graph import Graph, NodeId, Origin, Value
+from cnndsl.ir.graph import Graph, NodeId, Origin
 from cnndsl.ir.op import OPS, Attrs
 from cnndsl.ir.parser import parse_graph
-from cnndsl.ir.printer import (
-    format_attribute,
-    format_fields,
-    format_ref,
-    graphs_equal,
-    print_graph,
-)
+from cnndsl.ir.printer import graphs_equal, print_graph
 from cnndsl.ir.types import DType, TensorType, f32
 from cnndsl.ir.verify import verify
 from cnndsl.ops.activations import LeakyReluAttrs, leaky_relu, relu
@@ -41,7 +32,6 @@ from cnndsl.ops.structural import (
 )
 from cnndsl.passes.base import run_passes
 from cnndsl.passes.pipelines import INFER, TRAIN
-from cnndsl.support.diagnostics import VerifyError
 from cnndsl.support.source import Span
 from tests.strategies import graphs, training_graphs
 
@@ -154,40 +144,6 @@ def test_nested_records_come_back() -> None:
     attrs = FusedElementwiseAttrs(ScalarProgram(2, steps))
     b.graph.outputs["y"] = b.emit(fused_elementwise, x, x, attrs=attrs)
     assert_comes_back(b.graph)
-
-
-def test_defaults_are_left_out_but_never_what_only_equals_them() -> None:
-    assert format_fields(Init()) == ""
-    assert format_fields(Init(value=-0.0)) == "value=-0.0"
-    assert format_fields(Init(value=0)) == "value=0"
-    assert format_fields(ParameterAttrs(f32(1), trainable=False)) == "type=f32[1], trainable=false"
-
-
-def test_values() -> None:
-    class Colour(Enum):
-        RED = 1
-
-    shown = {
-        format_attribute(value)
-        for value in (None, True, (), (1,), (1, (2.5, "a")), b"\x00", DType.I64, relu, Colour.RED)
-    }
-    assert shown == {
-        "none", "true", "()", "(1,)", '(1, (2.5, "a"))', 'bytes"AA=="', "i64", "@relu",
-        "Colour.RED",
-    }  # fmt: skip
-    assert format_attribute(np.int64(3)) == "3"
-    assert format_attribute(np.float64(0.5)) == "0.5"
-    assert format_attribute(np.bool_(False)) == "false"
-    assert format_ref(Value(NodeId("a"), 2)) == "%a#2"
-
-
-def test_what_has_no_text_is_refused() -> None:
-    @dataclass(frozen=True)
-    class Odd(Attrs):
-        things: object = None
-
-    with pytest.raises(VerifyError, match="an attribute holds a list"):
-        format_fields(Odd([1]))
 
 
 def test_equality_sees_everything_but_age_and_origin() -> None:

@@ -22,4 +22,4 @@ def test_a_watch_tells_when_time_is_over() -> None:
 
 def test_one_can_be_replaced() -> None:
     assert replace(DEFAULT_LIMITS, tokens=10).tokens == 10
-    assert DEFAULT_LIMITS.tokens == 100_000
+    assert DEFAULT_LIMITS.tokens == 40_000

@@ -26,7 +26,7 @@ from cnndsl.backends.cpu.target import CpuTarget, host_target, unavailable
 from cnndsl.backends.cpu.threads import MOST_THREADS, Crew, usable_processors
 from cnndsl.backends.cpu.tuning import WAYS, Choices, names_of, tune
 from cnndsl.backends.cpu.updates import groups, joined
-from cnndsl.ir.graph import NodeId, Value
+from cnndsl.ir.graph import Graph, NodeId, Value
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType
 from cnndsl.ops.rules import Array, compute
@@ -112,7 +112,12 @@ class CpuBackend(Backend):
             raise BackendError(f"the backend cpu cannot run here: {reason}")
         if self._store is None:
             raise BackendError("what is measured cannot be kept: CNNDSL_KERNELS is off")
-        return tune(plan, self, self._choices(self._store))
+        return tune(plan, self.policy_of(plan), self._choices(self._store), self._build)
+
+    def _build(self, graph: Graph, algorithms: Mapping[str, str]) -> Executable:
+        """Compile a graph with these algorithms, whatever was measured before."""
+        forced = self.forced(algorithms)
+        return forced.compile(forced.plan(graph))
 
     def _choices(self, store: ObjectStore) -> Choices:
         return Choices(store, self._target or host_target(), self.threads)

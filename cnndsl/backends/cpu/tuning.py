@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +29,8 @@ from cnndsl.ir.types import TensorType
 from cnndsl.ops.conv import conv2d, conv2d_grad_input, conv2d_grad_weight
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import InputAttrs, ParameterAttrs, input_, parameter
-from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Plan, Step
-
-if TYPE_CHECKING:
-    from cnndsl.backends.cpu.backend import CpuBackend
+from cnndsl.runtime.executable import Executable
 
 WAYS: Mapping[str, tuple[str, ...]] = {
     conv2d.name: ("direct", "winograd4", "winograd2"),
@@ -41,6 +38,9 @@ WAYS: Mapping[str, tuple[str, ...]] = {
     conv2d_grad_weight.name: ("outer", "dots", "winograd"),
 }
 """Name of an op to the algorithms that there are for it; not every shape has each."""
+
+Build = Callable[[Graph, Mapping[str, str]], Executable]
+"""Compiles a graph for the tuned backend with the algorithms that ops are to take."""
 
 LEAST_ROUNDS = 5
 """How often each algorithm is timed at least, turn about with the others."""
@@ -118,13 +118,12 @@ def names_of(algorithm: str) -> set[str]:
     return {part.partition(",")[0] for part in algorithm.split("; ")}
 
 
-def tune(plan: Plan, backend: CpuBackend, choices: Choices) -> Iterator[Measurement]:
+def tune(plan: Plan, policy: Policy, choices: Choices, build: Build) -> Iterator[Measurement]:
     """Time the algorithms of every shape of a plan, and keep the fastest; gives one at a time.
 
     Shapes that there is but one algorithm for are left out. An estimate that is as fast as the
     fastest, but for what measuring itself varies by, stays.
     """
-    policy = backend.policy_of(plan)
     nodes: dict[str, list[Step]] = {}
     for step in (*plan.prepare, *plan.steps):
         if step.node.op.name in WAYS:
@@ -136,7 +135,7 @@ def tune(plan: Plan, backend: CpuBackend, choices: Choices) -> Iterator[Measurem
         if len(texts) < 2:
             continue
         estimated = next((name for name, text in texts.items() if text == plain), None)
-        seconds = measure(steps[0], backend, tuple(texts), moving=policy.weights_change)
+        seconds = measure(steps[0], build, tuple(texts), moving=policy.weights_change)
         chosen = min(seconds, key=seconds.__getitem__)
         if estimated is not None and seconds[estimated] <= NOISE * seconds[chosen]:
             chosen = estimated
@@ -156,19 +155,14 @@ def _texts(step: Step, policy: Policy, target: CpuTarget) -> dict[str, str]:
     return found
 
 
-def measure(
-    step: Step, backend: CpuBackend, names: Iterable[str], *, moving: bool
-) -> dict[str, float]:
+def measure(step: Step, build: Build, names: Iterable[str], *, moving: bool) -> dict[str, float]:
     """Time a step alone with each of some algorithms, turn about; gives medians in seconds.
 
     With `moving`, weights are others at every run, so that laying them out counts.
     """
     graph = _alone(step, moving=moving)
-    plan = make_plan(graph, alignment=backend.alignment)
     rng = np.random.default_rng(0)
-    made = {}
-    for name in names:
-        made[name] = backend.forced({step.node.op.name: name}).compile(plan)
+    made = {name: build(graph, {step.node.op.name: name}) for name in names}
     some = next(iter(made.values()))
     state = {name: _random(kind, rng) for name, kind in some.parameters.items()}
     feeds = {name: _random(kind, rng) for name, kind in some.inputs.items()}

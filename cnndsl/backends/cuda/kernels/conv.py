@@ -18,8 +18,8 @@ from cnndsl.backends.cuda.kernels.conv_depthwise import (
 from cnndsl.backends.cuda.kernels.conv_phases import has_phases, write_phases
 from cnndsl.backends.cuda.kernels.conv_window import Window
 from cnndsl.backends.cuda.kernels.elementwise import Epilogue, epilogue
-from cnndsl.backends.cuda.kernels.gemm import Product, write_product
-from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Store
+from cnndsl.backends.cuda.kernels.gemm import write_product
+from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Product, Store
 from cnndsl.backends.cuda.table import kernels
 from cnndsl.ir.graph import Node
 from cnndsl.ops.conv import (

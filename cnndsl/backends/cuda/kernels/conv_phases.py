@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, ceil_div
 from cnndsl.backends.cuda.kernels.conv_window import Window
-from cnndsl.backends.cuda.kernels.gemm import Product, write_product
-from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Store
+from cnndsl.backends.cuda.kernels.gemm import write_product
+from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Product, Store
 
 
 def has_phases(w: Window) -> bool:

@@ -8,14 +8,11 @@ long and few are cut along k; the parts are added in order by a second launch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, ceil_div, element
 from cnndsl.backends.cuda.kernels.gemm_plain import PLAIN_DEPTH, plain
 from cnndsl.backends.cuda.kernels.gemm_tensor import TENSOR_DEPTH, tensor
 from cnndsl.backends.cuda.kernels.gemm_tile import (
-    Fetch,
+    Product,
     Store,
     Tile,
     choose_tile,
@@ -26,36 +23,6 @@ from cnndsl.backends.cuda.kernels.maps import each
 from cnndsl.backends.cuda.kernels.rows import MULTIPROCESSORS
 from cnndsl.backends.cuda.text import index_type
 from cnndsl.ir.types import DType
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """What is computed, for `groups` independent products of one size."""
-
-    m: int
-    """Rows of the result."""
-    n: int
-    """Columns of the result."""
-    depth: int
-    """Terms of each sum."""
-    groups: int
-    """How many such products; text knows the number of one as `g`."""
-    a: Fetch
-    """The first factor, by `f` (its row) and `k`."""
-    b: Fetch
-    """The second factor, by `f` (its column) and `k`."""
-    store: Store
-    """Where the sums go."""
-    factors: Sequence[tuple[str, Pointer]]
-    """Arrays that the factors are fetched from."""
-    others: Sequence[tuple[str, Pointer]] = field(default=())
-    """Arrays that `store` reads."""
-    terms: str = ""
-    """Expression of how many terms the sums of product `g` have, where they have fewer."""
-
-    def kind_of(self, factor: Fetch) -> str:
-        """Give the element type in memory of a factor."""
-        return dict(self.factors)[factor.array].kind
 
 
 def write_product(k: KernelBuilder, product: Product) -> None:

@@ -8,13 +8,17 @@ parts are fetched to registers while the present ones are multiplied.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from cnndsl.backends.cuda.kernel import SIZES, KernelBuilder, Pointer
-from cnndsl.backends.cuda.kernels.gemm_tile import Part, Store, Tile, fetch_one, store_many, typed
-
-if TYPE_CHECKING:
-    from cnndsl.backends.cuda.kernels.gemm import Product
+from cnndsl.backends.cuda.kernels.gemm_tile import (
+    Part,
+    Product,
+    Store,
+    Tile,
+    fetch_one,
+    store_many,
+    typed,
+)
 
 PLAIN_DEPTH = 16
 """Steps along k."""

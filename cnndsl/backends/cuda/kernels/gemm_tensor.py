@@ -10,14 +10,10 @@ store them, so that those write 16 bytes each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from cnndsl.backends.cuda.kernel import MOST_SHARED_BYTES, SIZES, WIDE, KernelBuilder, Pointer
 from cnndsl.backends.cuda.kernels.gemm_stage import Stage
-from cnndsl.backends.cuda.kernels.gemm_tile import Store, Tile, store_many, typed
-
-if TYPE_CHECKING:
-    from cnndsl.backends.cuda.kernels.gemm import Product
+from cnndsl.backends.cuda.kernels.gemm_tile import Product, Store, Tile, store_many, typed
 
 TENSOR_DEPTH = {"tf32": 16, "bf16": 32, "fp16": 32, "fp32": 16}
 """Steps along k, by precision."""

@@ -1,10 +1,11 @@
-"""Tiles of a product: how large, and how the threads of a block fetch a factor's part of one."""
+"""Products and their tiles: how large, and how the threads of a block fetch a factor's part."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from cnndsl.backends.cuda.kernel import ceil_div
+from cnndsl.backends.cuda.kernel import Pointer, ceil_div
 from cnndsl.backends.cuda.kernels.elementwise import Epilogue
 
 MULTIPROCESSORS = 132
@@ -46,6 +47,36 @@ class Store:
     def is_long(self) -> bool:
         """Whether it takes many registers."""
         return self.ending.work.count("\n") >= LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What is computed, for `groups` independent products of one size."""
+
+    m: int
+    """Rows of the result."""
+    n: int
+    """Columns of the result."""
+    depth: int
+    """Terms of each sum."""
+    groups: int
+    """How many such products; text knows the number of one as `g`."""
+    a: Fetch
+    """The first factor, by `f` (its row) and `k`."""
+    b: Fetch
+    """The second factor, by `f` (its column) and `k`."""
+    store: Store
+    """Where the sums go."""
+    factors: Sequence[tuple[str, Pointer]]
+    """Arrays that the factors are fetched from."""
+    others: Sequence[tuple[str, Pointer]] = field(default=())
+    """Arrays that `store` reads."""
+    terms: str = ""
+    """Expression of how many terms the sums of product `g` have, where they have fewer."""
+
+    def kind_of(self, factor: Fetch) -> str:
+        """Give the element type in memory of a factor."""
+        return dict(self.factors)[factor.array].kind
 
 
 @dataclass(frozen=True, slots=True)

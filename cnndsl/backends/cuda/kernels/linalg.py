@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from cnndsl.backends.cuda.kernel import KernelBuilder
 from cnndsl.backends.cuda.kernels.elementwise import epilogue
-from cnndsl.backends.cuda.kernels.gemm import Product, write_product
-from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Store
+from cnndsl.backends.cuda.kernels.gemm import write_product
+from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Product, Store
 from cnndsl.backends.cuda.layout import strides_of
 from cnndsl.backends.cuda.table import kernels
 from cnndsl.backends.cuda.text import Walk
