@@ -25,14 +25,15 @@ const $I stop = first + $LENGTH < size ? first + $LENGTH : size;
 $T most = 0;
 for ($I j = first + threadIdx.x; j < stop; j += $BLOCK) most = larger(most, magnitude($T(x[j])));
 most = over_lanes<Largest, $BLOCK>(most, reinterpret_cast<$T*>(shared_memory));
-if (threadIdx.x == 0) found[$BEGIN + blockIdx.x] = most;
+if (threadIdx.x == 0) found[blockIdx.x] = most;
 """
 _JOIN = """
 $T most = 0;
-for (int j = threadIdx.x; j < $COUNT; j += $BLOCK) most = larger(most, found[j]);
+$all
 most = over_lanes<Largest, $BLOCK>(most, reinterpret_cast<$T*>(shared_memory));
 if (threadIdx.x == 0) y[0] = most;
 """
+_ALL = "for (int j = threadIdx.x; j < {count}; j += {block}) most = larger(most, {name}[j]);"
 
 
 @kernels.rule(largest_magnitude)
@@ -42,52 +43,49 @@ def largest_magnitude_cuda(k: KernelBuilder, node: Node[Attrs]) -> None:
     arrays = [(f"x{i}", k.operand(i), x.size) for i, x in enumerate(k.operands) if x.size]
     total = sum(size for *_, size in arrays)
     length = max(LEAST, ceil_div(ceil_div(total, 4 * MULTIPROCESSORS), BLOCK) * BLOCK)
-    count = sum(ceil_div(size, length) for *_, size in arrays)
-    found = k.scratch(max(1, count), kind)
-    begin = 0
+    found: list[tuple[str, Pointer]] = []
+    every: list[str] = []
     for first in range(0, len(arrays), MOST_ARRAYS):
-        begin += _search(k, arrays[first : first + MOST_ARRAYS], length, found, begin)
+        pointer, count = _search(k, arrays[first : first + MOST_ARRAYS], length)
+        found.append((f"found{len(found)}", pointer))
+        every.append(_ALL.format(count=count, block=BLOCK, name=found[-1][0]))
     k.launch(
         "join",
         _JOIN,
         grid=1,
         block=BLOCK,
         shared_bytes=SIZES[kind] * (BLOCK // WARP),
-        reads=[("found", found)],
+        reads=found,
         writes=[("y", k.result())],
         T=kind,
-        COUNT=count,
+        all="\n".join(every),
         BLOCK=BLOCK,
     )
 
 
 def _search(
-    k: KernelBuilder,
-    arrays: Sequence[tuple[str, Pointer, int]],
-    length: int,
-    found: Pointer,
-    begin: int,
-) -> int:
-    """Add the launch that searches some arrays; gives how many numbers it finds."""
+    k: KernelBuilder, arrays: Sequence[tuple[str, Pointer, int]], length: int
+) -> tuple[Pointer, int]:
+    """Add the launch that searches some arrays; gives what it finds, and how many numbers."""
+    kind, index = element(k.results[0]), index_type(*(size for *_, size in arrays))
     lines, blocks = [], 0
-    index = index_type(*(size for *_, size in arrays))
     for name, _, size in arrays:
         here = blocks + ceil_div(size, length)
-        place = f"x = {name}, first = (($I)blockIdx.x - {blocks}) * {length}, size = {size};"
+        place = f"x = {name}, first = (({index})blockIdx.x - {blocks}) * {length}, size = {size};"
         lines.append(f"{'else ' if blocks else ''}if (blockIdx.x < {here}) {place}")
         blocks = here
+    found = k.scratch(blocks, kind)
     k.launch(
-        f"search{begin}",
+        "search",
         _SEARCH.replace("$which", "\n".join(lines)),
         grid=blocks,
         block=BLOCK,
-        shared_bytes=SIZES[str(element(k.results[0]))] * (BLOCK // WARP),
+        shared_bytes=SIZES[kind] * (BLOCK // WARP),
         reads=[(name, pointer) for name, pointer, _ in arrays],
         writes=[("found", found)],
-        T=element(k.results[0]),
+        T=kind,
         I=index,
         LENGTH=length,
         BLOCK=BLOCK,
-        BEGIN=begin,
     )
-    return blocks
+    return found, blocks
