@@ -16,7 +16,7 @@ import numpy as np
 
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import NodeId, Value
-from cnndsl.ir.types import TensorType
+from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.elementwise import select_less
 from cnndsl.ops.magnitude import largest_magnitude
 from cnndsl.recipes.formula import Term
@@ -26,6 +26,13 @@ SCALE = NodeId(f"{STATE_PREFIX}loss_scale")
 """The state that holds the scale."""
 GOOD_STEPS = NodeId(f"{STATE_PREFIX}good_steps")
 """The state that counts the steps since the scale changed."""
+
+
+LARGEST = {
+    DType.F32: float(np.finfo(np.float32).max),
+    DType.F64: float(np.finfo(np.float64).max),
+}
+"""The largest number of a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ class Scaling:
     def _if_finite(self, then: Term, other: Term) -> Term:
         """Choose by the gradients: NaN is not less than the largest number."""
         assert self.worst is not None, "gradients are judged before anything depends on them"
-        largest = float(np.finfo(self.worst.type.dtype.numpy).max)
+        largest = LARGEST[self.worst.type.dtype]
         return _where_less(self.worst, self.worst.constant(largest), then, other)
 
 

@@ -96,10 +96,10 @@ TEMPLATES: list[tuple[str, ModuleType, str, str, str, str]] = [
     ("batch_norm_grad", norm_grad, "_JOIN_SUMS", "s < $SLICES", "s < $SLICES - 1", ANY),
     ("batch_norm_grad", norm_grad, "_FACTOR", "[column + v] /", "[column] /", ANY),
     ("batch_norm_grad", norm_grad, "_SPREAD", "level.at[v]", "level.at[0]", ANY),
-    ("largest_magnitude", magnitude, "_SEARCH", "j < stop", "j + 1 < stop", ANY),
+    ("largest_magnitude", magnitude, "_SEARCH", "j += $BLOCK", "j += 64 * $BLOCK", ANY),
     ("largest_magnitude", magnitude, "_SEARCH", "magnitude($T(x[j]))", "$T(x[j])", ANY),
     ("largest_magnitude", magnitude, "_SEARCH", "found[blockIdx.x]", "found[0]", ANY),
-    ("largest_magnitude", magnitude, "_ALL", "j < {count}", "j + 1 < {count}", ANY),
+    ("largest_magnitude", magnitude, "_ALL", "j < {count}", "j < 1", ANY),
     ("softmax_cross_entropy", loss, "_LABEL", "labels[row]", "labels[row + 1]", ANY),
 ]  # fmt: skip
 """Op, module and name of a template, what is replaced in it by what, and what is said then."""

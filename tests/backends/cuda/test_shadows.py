@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable
+from cnndsl.backends.cuda.emulated.driver import EmulatedDriver
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.backends.cuda.program import key_of
 from cnndsl.backends.cuda.shadows import READERS, is_shadow, with_shadows
@@ -75,9 +77,8 @@ def test_one_launch_makes_what_a_launch_each_makes(precision: GpuPrecision) -> N
     graph, launched, found = training_graph("separable", batch=2), [], []
     for join in (True, False):
         machine = driver()
-        serving = CudaBackend(
-            lambda machine=machine: machine, policy=Policy(precision), join=join, poison=join
-        )
+        policy = Policy(precision)
+        serving = CudaBackend(partial(_given, machine), policy=policy, join=join, poison=join)
         executable = serving.compile(serving.plan(graph))
         assert isinstance(executable, CudaExecutable)
         found.append(train(executable, graph, 3))
@@ -86,6 +87,10 @@ def test_one_launch_makes_what_a_launch_each_makes(precision: GpuPrecision) -> N
         assert all(np.array_equal(a[key], b[key]) for key in b)
     steps = len(Apart.of(serving.plan(graph)).steps)
     assert launched[1] - launched[0] == 3 * (steps - 2)
+
+
+def _given(machine: EmulatedDriver) -> EmulatedDriver:
+    return machine
 
 
 @needs_emulator

@@ -35,7 +35,7 @@ from tests.backends.cuda.larger import LARGER
 pytestmark = needs_emulator
 
 PRODUCTS = ("matmul", "dense", "conv2d", "conv2d_grad_input", "conv2d_grad_weight")
-BITS = {"tf32": 13, "bf16": 16, "fp16": 13}
+BITS: dict[GpuPrecision, int] = {"tf32": 13, "bf16": 16, "fp16": 13}
 """Bits of a single that a factor loses."""
 
 
@@ -90,7 +90,7 @@ def test_factors_are_rounded_to_the_nearest(precision: GpuPrecision) -> None:
 def test_the_way_is_named() -> None:
     graph = graph_of(OPS["dense"], LARGER["dense"], DType.F32)
     plan = make_plan(graph, alignment=256)
-    words: dict[GpuPrecision, str] = {"fp32": "plain"} | {p: p for p in BITS}
+    words: dict[GpuPrecision, str] = {"fp32": "plain", **{p: p for p in NEAR}}
     for precision, word in words.items():
         ways = backend(driver(), policy=Policy(precision)).algorithms(plan)
         assert {way.split()[0] for way in ways.values()} == {word}
