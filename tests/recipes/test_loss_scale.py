@@ -14,8 +14,10 @@ from cnndsl.plan.memory import make_plan
 from cnndsl.recipes.loss_scale import GOOD_STEPS, SCALE, LossScale
 from cnndsl.recipes.optimizers import SGD, Adam, Optimizer
 from cnndsl.runtime.executable import Executable
+from cnndsl.train.loop import FitOptions, Trainer
+from cnndsl.train.progress import Progress
 from cnndsl.train.step import train_step
-from tests.train.toy import forward
+from tests.train.toy import ToyData, forward, scorer
 
 BATCH = 8
 OPTIMIZERS = {"adam": Adam(), "momentum": SGD(lr=0.1, momentum=0.9, decay=1e-3)}
@@ -98,3 +100,22 @@ def test_the_scale_stays_within_its_bounds() -> None:
         found.append(float(step.read_state()[SCALE]))
     assert found == [1, 1, 1]
     assert all(np.isfinite(array).all() for array in step.read_state().values())
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_checkpoint_goes_on_in_another_precision(scaled: bool) -> None:
+    """What one step has and the other does not know is left out; what is missing begins anew."""
+    scales = (None, LossScale(start=4.0))
+    first, then = (executable(step_graph(Adam(), scales[which])) for which in (not scaled, scaled))
+    first.load_state(initial_state(first.plan.graph, 0))
+    first.run(feeds(0))
+    state = first.read_state()
+    assert (SCALE in state) == (not scaled)
+    data = ToyData(batch=BATCH)
+    options, progress = FitOptions(epochs=1, rate=0.1, top=2), Progress(seed=5)
+    made = Trainer(lambda _: then, state, scorer, data, options, progress=progress)
+    kept = {name: array for name, array in state.items() if name not in (SCALE, GOOD_STEPS)}
+    assert all(np.array_equal(made.state[name], array) for name, array in kept.items())
+    assert made.state.get(SCALE) == (4.0 if scaled else None)
+    made.fit()
+    assert float(made.state["optimizer.steps"]) == 1 + data.count // BATCH
