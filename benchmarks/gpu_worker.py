@@ -20,9 +20,10 @@ from peer_ours import LOSS, MOMENTUM, RATE, Ours  # noqa: E402
 import cnndsl.ops  # noqa: E402, F401
 from cnndsl.backends import load  # noqa: E402
 from cnndsl.backends.base import Measurement  # noqa: E402
-from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable  # noqa: E402
+from cnndsl.backends.cuda.backend import CudaBackend  # noqa: E402
 from cnndsl.backends.cuda.choices import Choice, Site, as_shipped  # noqa: E402
 from cnndsl.backends.cuda.driver import Driver, Move  # noqa: E402
+from cnndsl.backends.cuda.executable import CudaExecutable  # noqa: E402
 from cnndsl.backends.cuda.libraries import Libraries, Tuner, find_libraries  # noqa: E402
 from cnndsl.compiler import CompileOptions, Training, lower_network, optimize  # noqa: E402
 from cnndsl.ir.graph import Graph  # noqa: E402

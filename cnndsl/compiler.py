@@ -15,6 +15,7 @@ from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import DType
 from cnndsl.layers.base import SettingValue
 from cnndsl.layers.network import Network
+from cnndsl.ops.pixels import Pixels
 from cnndsl.passes.base import Pass, PassEvent, run_passes
 from cnndsl.passes.pipelines import INFER, TRAIN
 from cnndsl.plan.plan import Plan
@@ -40,6 +41,8 @@ class CompileOptions:
     """Optimisations in order; nothing for the usual ones, `()` for none."""
     verify: bool = True
     """Whether the graph is verified after each pass."""
+    pixels: Pixels | None = None
+    """What the bytes of the first input stand for, if it is fed as rows of bytes [N, C*H*W]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ def lower_network(
             dtype=options.dtype,
             loss=loss,
             loss_settings=loss_options,
+            pixels=options.pixels,
         )
     else:
         forward = lower(
@@ -139,6 +143,7 @@ def lower_network(
             dtype=options.dtype,
             loss=training.loss,
             loss_settings=training.loss_options,
+            pixels=options.pixels,
         )
         graph = train_step(
             forward, optimizer=training.optimizer, clip=training.clip, scale=training.scale

@@ -50,6 +50,9 @@ class Backend(ABC):
     alignment: ClassVar[int] = 64
     """What the offsets of its plans must be multiples of, in bytes."""
 
+    takes_bytes: ClassVar[bool] = False
+    """Whether images are better fed as bytes, as on devices that they have to be brought to."""
+
     def __init__(self, *, precision: Precision = "fast") -> None:
         """Compute as exactly as `precision` says."""
         self.precision = precision

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cnndsl.data.order import below, draws, unit
 from cnndsl.data.spec import Augment, Crop, Flip, Jitter, Shift
-from cnndsl.data.transforms import Images
+from cnndsl.data.transforms import Stored
 
 WORDS = 6
 """Random words that one step has for each image."""
@@ -28,13 +28,13 @@ def random_words(count: int, steps: int, *, seed: int, epoch: int) -> Words:
 
 
 def augment(
-    images: Images,
+    images: Stored,
     steps: Sequence[Augment],
     words: Words,
     *,
-    black: NDArray[np.float32],
+    black: Stored,
     colours: NDArray[np.float32] | None = None,
-) -> Images:
+) -> Stored:
     """Apply `steps` to images [N, C, H, W] with random words [N, len(steps), WORDS].
 
     `black` [C] is what black became by normalisation; `colours` [C, 3] are the principal axes
@@ -57,23 +57,23 @@ def augment(
     return images
 
 
-def flip(images: Images, words: Words) -> Images:
+def flip(images: Stored, words: Words) -> Stored:
     """Mirror those images whose first word is odd."""
     mirrored = (words[:, 0] & np.uint64(1)).astype(bool)
     return np.where(mirrored[:, np.newaxis, np.newaxis, np.newaxis], images[..., ::-1], images)
 
 
 def window(
-    images: Images,
+    images: Stored,
     words: Words,
     *,
     size: tuple[int, int],
     pad: int,
-    black: NDArray[np.float32],
-) -> Images:
+    black: Stored,
+) -> Stored:
     """Put `pad` black pixels around each image and cut a window of `size` out anywhere."""
     count, channels, height, width = images.shape
-    wide = np.empty((count, channels, height + 2 * pad, width + 2 * pad), np.float32)
+    wide = np.empty((count, channels, height + 2 * pad, width + 2 * pad), images.dtype)
     wide[:] = black[:, np.newaxis, np.newaxis]
     wide[:, :, pad : pad + height, pad : pad + width] = images
     top = below(words[:, 0], wide.shape[2] - size[0] + 1)
@@ -83,13 +83,13 @@ def window(
     image = np.arange(count)[:, np.newaxis, np.newaxis, np.newaxis]
     channel = np.arange(channels)[np.newaxis, :, np.newaxis, np.newaxis]
     row = rows[:, np.newaxis, :, np.newaxis]
-    cut: Images = wide[image, channel, row, columns[:, np.newaxis, np.newaxis, :]]
+    cut: Stored = wide[image, channel, row, columns[:, np.newaxis, np.newaxis, :]]
     return cut
 
 
 def jitter(
-    images: Images, words: Words, *, deviation: float, colours: NDArray[np.float32]
-) -> Images:
+    images: Stored, words: Words, *, deviation: float, colours: NDArray[np.float32]
+) -> Stored:
     """Add to every pixel of an image the sum over the axes of axis x variance x alpha.
 
     alpha is normal with mean 0 and the given deviation, drawn once an image and axis (Krizhevsky
@@ -98,11 +98,11 @@ def jitter(
     radius = np.sqrt(-2.0 * np.log(unit(words[:, 0:3])))
     alpha = (deviation * radius * np.cos(2.0 * np.pi * unit(words[:, 3:6]))).astype(np.float32)
     shift = (alpha[:, np.newaxis, :] * colours[np.newaxis]).sum(axis=2)
-    shifted: Images = images + shift[:, :, np.newaxis, np.newaxis]
+    shifted: Stored = images + shift[:, :, np.newaxis, np.newaxis]
     return shifted
 
 
-def colour_axes(images: Images) -> NDArray[np.float32]:
+def colour_axes(images: Stored) -> NDArray[np.float32]:
     """Give the principal axes of the colours of images [N, 3, H, W], each times its variance.
 
     The result is [3, 3], one column an axis; its largest entry is positive, so that the

@@ -20,7 +20,7 @@ from cnndsl.support.suggest import nearest
 class Split:
     """Images with their labels, as the files hold them."""
 
-    images: NDArray[np.uint8] | NDArray[np.float32]
+    images: NDArray[np.uint8 | np.float32]
     """[N, C, H, W]."""
     labels: NDArray[np.int64]
     """[N], from 0 up to the number of classes less one."""

@@ -13,6 +13,7 @@ from cnndsl.data.augment import augment, random_words
 from cnndsl.data.files import data_error
 from cnndsl.data.order import permutation
 from cnndsl.data.preparation import PreparedSplit
+from cnndsl.data.transforms import Stored
 
 Last = Literal["drop", "pad"]
 """What becomes of a last, smaller batch: left out, or filled up with repeated images."""
@@ -22,8 +23,8 @@ Last = Literal["drop", "pad"]
 class Batch:
     """Some images with their labels; always as many as a batch holds."""
 
-    images: NDArray[np.float32]
-    """[B, C, H, W], or [B, C x H x W] for a program that takes rows."""
+    images: Stored
+    """[B, C, H, W], or [B, C x H x W] for a program that takes rows; bytes where a split has."""
     labels: NDArray[np.int64]
     """[B]."""
     index: NDArray[np.int64]

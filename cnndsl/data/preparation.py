@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,8 @@ from cnndsl.data.base import Dataset, Split
 from cnndsl.data.files import data_error
 from cnndsl.data.order import chosen
 from cnndsl.data.spec import Augment, DataSpec, Jitter, setting_error
-from cnndsl.data.transforms import Images
+from cnndsl.data.transforms import Stored
+from cnndsl.ops.pixels import Pixels
 from cnndsl.support.diagnostics import DataError
 
 MAX_ARRAY_BYTES = 1 << 34
@@ -30,14 +31,14 @@ _CHUNK = 512
 class PreparedSplit:
     """One split, ready: scaled, sized and normalised; augmentation is left to the loader."""
 
-    images: Images
-    """[N, C, H, W], float32; larger than the program's input where a crop follows."""
+    images: Stored
+    """[N, C, H, W], float32 or bytes; larger than the program's input where a crop follows."""
     labels: NDArray[np.int64]
     """[N]."""
     augment: tuple[Augment, ...] = ()
     """What the loader does to each image in each epoch."""
-    black: NDArray[np.float32] | None = None
-    """[C]: what black is after normalisation; there wherever `augment` is not empty."""
+    black: Stored | None = None
+    """[C]: what black is in `images`; there wherever `augment` is not empty."""
     colours: NDArray[np.float32] | None = None
     """[C, 3]: axes for `Jitter`."""
     flat: bool = False
@@ -65,6 +66,8 @@ class PreparedData:
     """What is measured at the end."""
     notes: tuple[str, ...] = ()
     """What was done that the program does not say, one sentence each."""
+    pixels: Pixels | None = None
+    """What bytes stand for, where images are kept as bytes; nothing: they are ready numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,21 @@ class _Geometry:
 
     channels: int
     resize: tuple[int, int] | None
-    pad: Callable[[Images], Images] | None
+    pad: Callable[[Stored], Stored] | None
     size: tuple[int, int]
     """Height and width after resize and pad."""
 
 
-def prepare(dataset: Dataset, spec: DataSpec, input_shape: tuple[int, ...]) -> PreparedData:
+def prepare(
+    dataset: Dataset, spec: DataSpec, input_shape: tuple[int, ...], *, keep_bytes: bool = False
+) -> PreparedData:
     """Make arrays for a program whose input is `input_shape`, (H, W, C) or (values,).
 
     Where sizes differ and the spec names neither resize nor pad, images that are at most a
-    quarter smaller are padded, others resized; `notes` say so. Raises `DataError`: E0814 for
-    data that cannot fit, E0815 for settings that make no sense, E0809 for too large an array.
+    quarter smaller are padded, others resized; `notes` say so. With `keep_bytes` images that are
+    bytes stay so if nothing but scaling and normalisation is computed with them, which `pixels`
+    then says. Raises `DataError`: E0814 for data that cannot fit, E0815 for settings that make no
+    sense, E0809 for too large an array.
     """
     notes: list[str] = []
     target = _target(dataset, input_shape)
@@ -92,15 +99,20 @@ def prepare(dataset: Dataset, spec: DataSpec, input_shape: tuple[int, ...]) -> P
     splits = _splits(dataset, spec, notes)
     black = transforms.normalize(np.zeros((1, target[2], 1, 1), np.float32), mean=mean, std=std)
     flat = len(input_shape) == 1
+    pixels = None
+    if keep_bytes and not flat and _stays_bytes(dataset, splits.values(), spec, geometry):
+        pixels = Pixels(*dataset.pixel_range, mean, std)
+        black = np.full((1, target[2], 1, 1), pixels.black, np.uint8)
     ready: dict[str, PreparedSplit] = {}
     for name, split in splits.items():
         notes.extend(split.notes)
-        unit = _unit_images(dataset, split, geometry)
+        images = _unit_images(dataset, split, geometry, keep_bytes=pixels is not None)
         steps = spec.augment if name == "train" else ()
         colours = None
         if any(isinstance(step, Jitter) for step in steps):
-            colours = _axes(unit, std)
-        images = _normalized(unit, mean=mean, std=std)
+            colours = _axes(images, std)
+        if pixels is None:
+            images = _normalized(images, mean=mean, std=std)
         if name != "train" and spec.crop is not None:
             images = np.ascontiguousarray(transforms.crop_middle(images, *target[:2]))
         ready[name] = PreparedSplit(images, split.labels, steps, black[0, :, 0, 0], colours, flat)
@@ -112,6 +124,22 @@ def prepare(dataset: Dataset, spec: DataSpec, input_shape: tuple[int, ...]) -> P
         ready.get("val"),
         ready.get("test"),
         tuple(dict.fromkeys(notes)),
+        pixels,
+    )
+
+
+def _stays_bytes(
+    dataset: Dataset, splits: Iterable[Split], spec: DataSpec, geometry: _Geometry
+) -> bool:
+    """Tell whether what comes before normalisation only moves bytes, and puts black ones around."""
+    black = dataset.pixel_range[0]
+    return (
+        all(split.images.dtype == np.uint8 for split in splits)
+        and geometry.resize is None
+        and dataset.shape[2] <= geometry.channels
+        and black in range(256)
+        and (geometry.pad is None or not black)
+        and not any(isinstance(step, Jitter) for step in spec.augment)
     )
 
 
@@ -168,7 +196,7 @@ def _geometry(
 
 def _padding(
     dataset: Dataset, spec: DataSpec, size: tuple[int, int]
-) -> tuple[tuple[int, int], Callable[[Images], Images] | None]:
+) -> tuple[tuple[int, int], Callable[[Stored], Stored] | None]:
     """Give the size after the spec's pad, and the pad itself."""
     if spec.pad is None:
         return size, None
@@ -233,21 +261,29 @@ def _apart(
     return split.take(np.flatnonzero(~mask)), split.take(np.flatnonzero(mask))
 
 
-def _unit_images(dataset: Dataset, split: Split, geometry: _Geometry) -> Images:
-    """Bring the images of a split to channels and size, black 0 and white 1, in small pieces."""
+def _unit_images(
+    dataset: Dataset, split: Split, geometry: _Geometry, *, keep_bytes: bool
+) -> Stored:
+    """Bring the images of a split to channels and size, in small pieces; black 0 and white 1.
+
+    With `keep_bytes` they stay what they are.
+    """
     shape = (len(split), geometry.channels, *geometry.size)
-    size = 4 * math.prod(shape)
+    item = 1 if keep_bytes else 4
+    size = item * math.prod(shape)
     if size > MAX_ARRAY_BYTES:
         raise data_error(
             "E0809",
             f"the images of {dataset.name} take {size:,} bytes",
-            notes=(f"{_times(shape)} values of 4 bytes; at most {MAX_ARRAY_BYTES:,} bytes",),
+            notes=(f"{_times(shape)} values of {item} bytes; at most {MAX_ARRAY_BYTES:,} bytes",),
             helps=("limit the number of images, or resize them",),
         )
     black, white = dataset.pixel_range
-    out = np.empty(shape, np.float32)
+    out: Stored = np.empty(shape, np.uint8 if keep_bytes else np.float32)
     for first in range(0, len(split), _CHUNK):
-        piece = transforms.to_unit(split.images[first : first + _CHUNK], black=black, white=white)
+        piece: Stored = split.images[first : first + _CHUNK]
+        if not keep_bytes:
+            piece = transforms.to_unit(piece, black=black, white=white)
         piece = transforms.to_channels(piece, geometry.channels)
         if geometry.resize is not None:
             piece = transforms.resize(piece, *geometry.resize)
@@ -257,7 +293,7 @@ def _unit_images(dataset: Dataset, split: Split, geometry: _Geometry) -> Images:
     return out
 
 
-def _normalized(images: Images, *, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
+def _normalized(images: Stored, *, mean: tuple[float, ...], std: tuple[float, ...]) -> Stored:
     """Normalise in place, piece by piece: `images` is ours, and a copy would double the memory."""
     for first in range(0, len(images), _CHUNK):
         piece = images[first : first + _CHUNK]
@@ -265,7 +301,7 @@ def _normalized(images: Images, *, mean: tuple[float, ...], std: tuple[float, ..
     return images
 
 
-def _axes(images: Images, std: tuple[float, ...]) -> NDArray[np.float32]:
+def _axes(images: Stored, std: tuple[float, ...]) -> NDArray[np.float32]:
     if images.shape[1] != 3:
         raise setting_error(
             "jitter", f"it shifts red, green and blue; the input has {images.shape[1]} channel"

@@ -27,7 +27,7 @@ def prepare_images(
     takes rows. Raises `DataError` for images that cannot become the input.
     """
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    unit = transforms.to_unit(planes, black=0.0, white=255.0)
+    unit: transforms.Stored = transforms.to_unit(planes, black=0.0, white=255.0)
     source = DATASETS.get(spec.name)
     if source is not None:
         height, width, channels = source.shape
@@ -46,7 +46,7 @@ def prepare_images(
     plain = replace(spec, val=0.0, test=0.0, limit=None)
     prepared = prepare(dataset, plain, input_shape)
     assert prepared.test is not None, "the images are its test split"
-    ready = prepared.test.images
+    ready = np.asarray(prepared.test.images, np.float32)
     return ready.reshape(len(ready), -1) if prepared.test.flat else ready
 
 

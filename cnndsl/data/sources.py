@@ -24,16 +24,17 @@ def open_data(
     data_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
     settings: Settings | None = None,
+    keep_bytes: bool = False,
 ) -> PreparedData:
     """Open what `spec` names and prepare it for a program whose input is `input_shape`.
 
     `base_dir` is the folder of the program, where its own data folders are looked for first;
-    the other arguments are those of `open_dataset`. Raises `DataError`.
+    the other arguments are those of `open_dataset` and of `prepare`. Raises `DataError`.
     """
     places = Places.of(data_dir=data_dir, cache_dir=cache_dir, settings=settings)
     base = Path(base_dir) if base_dir is not None else None
     dataset = _open(spec, input_shape, base, places)
-    prepared = prepare(dataset, spec, input_shape)
+    prepared = prepare(dataset, spec, input_shape, keep_bytes=keep_bytes)
     if spec.source == "folder" and spec.resize is None:
         height, width = dataset.shape[:2]
         scaled = f"the images of {dataset.name} were read at {height}x{width}"

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 Images = NDArray[np.float32]
 """[N, C, H, W], float32."""
+Stored = NDArray[np.float32 | np.uint8]
+"""[N, C, H, W], ready numbers or bytes that are scaled later."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
 
 
-def to_unit(
-    images: NDArray[np.uint8] | NDArray[np.float32], *, black: float, white: float
-) -> Images:
+def to_unit(images: Stored, *, black: float, white: float) -> Images:
     """Scale linearly so that `black` becomes 0 and `white` 1.
 
     >>> to_unit(np.array([[[[0, 8, 16]]]], np.uint8), black=0, white=16).tolist()
@@ -34,7 +34,7 @@ def to_unit(
     return scaled
 
 
-def to_channels(images: Images, channels: int) -> Images:
+def to_channels(images: Stored, channels: int) -> Stored:
     """Bring to `channels`: grey is repeated, colour becomes grey by `LUMA`.
 
     Raises `ValueError` for any other change.
@@ -51,7 +51,7 @@ def to_channels(images: Images, channels: int) -> Images:
     raise ValueError(f"{have} channels cannot become {channels}")
 
 
-def resize(images: Images, height: int, width: int) -> Images:
+def resize(images: Stored, height: int, width: int) -> Stored:
     """Scale to `height` x `width`, bilinear with half-pixel centres.
 
     Enlarging blends the two nearest pixels on each axis, the border repeated. Reducing widens
@@ -60,7 +60,7 @@ def resize(images: Images, height: int, width: int) -> Images:
     return _resample(_resample(images, width, axis=3), height, axis=2)
 
 
-def _resample(images: Images, size: int, *, axis: int) -> Images:
+def _resample(images: Stored, size: int, *, axis: int) -> Stored:
     have = images.shape[axis]
     if have == size:
         return images
@@ -87,12 +87,12 @@ def _taps(have: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     return np.clip(position, 0, have - 1), weight.astype(np.float32)
 
 
-def pad(images: Images, *, top: int, bottom: int, left: int, right: int) -> Images:
+def pad(images: Stored, *, top: int, bottom: int, left: int, right: int) -> Stored:
     """Put zeros (black) around the images."""
     return np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)))
 
 
-def pad_to(images: Images, height: int, width: int) -> Images:
+def pad_to(images: Stored, height: int, width: int) -> Stored:
     """Put zeros around until the size is reached; an odd pixel goes below and to the right.
 
     Raises `ValueError` for images that are larger.
@@ -104,13 +104,13 @@ def pad_to(images: Images, height: int, width: int) -> Images:
     return pad(images, top=top, bottom=rows - top, left=left, right=columns - left)
 
 
-def crop_middle(images: Images, height: int, width: int) -> Images:
+def crop_middle(images: Stored, height: int, width: int) -> Stored:
     """Cut out the middle; an odd pixel is cut below and to the right."""
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[:, :, top : top + height, left : left + width]
 
 
-def normalize(images: Images, *, mean: Sequence[float], std: Sequence[float]) -> Images:
+def normalize(images: Stored, *, mean: Sequence[float], std: Sequence[float]) -> Stored:
     """Give (images - mean) / std, one value a channel or one for all; empty means 0 and 1."""
     out = images
     if mean:

@@ -38,7 +38,8 @@ PAINTS: Mapping[str, Paint] = {
     **dict.fromkeys(("bn", "lrn"), NORMALISATION),
     **dict.fromkeys(("add", "concat", "multiply"), JOIN),
     **dict.fromkeys(
-        ("flatten", "reshape", "pad", "crop", "shuffle", "id", "dropout", "upsample"), SHAPE
+        ("flatten", "reshape", "pad", "crop", "shuffle", "id", "dropout", "upsample", "resize"),
+        SHAPE,
     ),
 }
 """By the canonical word of a kind; the rest are activations."""

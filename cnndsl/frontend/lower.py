@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from cnndsl.ir.builder import Builder
@@ -18,6 +19,7 @@ from cnndsl.layers.base import (
 from cnndsl.layers.losses import HEADS, Loss, find_loss
 from cnndsl.layers.network import Layer, Network
 from cnndsl.ops.elementwise import add, emit_scalar, mul
+from cnndsl.ops.pixels import Pixels, UnpackPixelsAttrs, unpack_pixels
 from cnndsl.ops.structural import InputAttrs, input_
 from cnndsl.support.diagnostics import DiagnosticError, error
 
@@ -45,6 +47,7 @@ def lower(
     dtype: DType = DType.F32,
     loss: str | None = None,
     loss_settings: Mapping[str, SettingValue] | None = None,
+    pixels: Pixels | None = None,
 ) -> Graph:
     """Give the graph of a network for `batch` images a run.
 
@@ -53,7 +56,8 @@ def lower(
     "random.step" (i64[]) if a layer draws numbers. With `loss` there is one more input, "target",
     and one more output, "loss", a scalar; a last layer that the loss contains (the softmax of a
     cross-entropy) is left out on its way. The scores that the loss looks at are then the output
-    "output" too. Raises `DiagnosticError` E0404, E0730 or E0209.
+    "output" too. With `pixels` the first input, an image, is fed as bytes, u8[N, C*H*W]. Raises
+    `DiagnosticError` E0404, E0730 or E0209.
     """
     graph = Graph(network.name)
     b = Builder(graph)
@@ -61,7 +65,10 @@ def lower(
     for source in network.inputs:
         b.origin = Origin(source.span, "lower", NodeId(source.name))
         kind = TensorType(dtype, batched(source.size, batch))
-        values[source.name] = b.emit(input_, attrs=InputAttrs(kind), name=source.name)
+        if pixels is not None and source is network.inputs[0]:
+            values[source.name] = _from_bytes(b, source.name, kind, pixels)
+        else:
+            values[source.name] = b.emit(input_, attrs=InputAttrs(kind), name=source.name)
     b.origin = Origin()
     random = _random_inputs(b) if training else None
     names = node_names(network)
@@ -87,6 +94,14 @@ def lower(
         if not graph.uses(value):
             graph.remove(value.node)
     return graph
+
+
+def _from_bytes(b: Builder, name: str, kind: TensorType, pixels: Pixels) -> Value:
+    """Emit an input of bytes, and the images that they stand for."""
+    rows = TensorType(DType.U8, (kind.shape[0], math.prod(kind.shape[1:])))
+    fed = b.emit(input_, attrs=InputAttrs(rows), name=name)
+    attrs = UnpackPixelsAttrs(kind, pixels)
+    return b.emit(unpack_pixels, fed, attrs=attrs, name=f"{name}.images")
 
 
 def _random_inputs(b: Builder) -> tuple[Value, Value]:

@@ -245,7 +245,7 @@ LAYERS: Mapping[str, Callable[[Call, Imported], str]] = {
     **dict.fromkeys(("Conv2D", "Convolution2D", "DepthwiseConv2D"), _convolution),
     "SeparableConv2D": _separable,
     "Conv2DTranspose": lambda call, made: transposed(call, made.name, _activation(call, made)),
-    "UpSampling2D": lambda call, made: upsampled(call, made.name),
+    **dict.fromkeys(("UpSampling2D", "Resizing"), lambda call, made: upsampled(call, made.name)),
     **dict.fromkeys(RECURRENT, lambda call, made: recurrent(call, made.name)),
     **dict.fromkeys(("MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D"), _pooling),
     "GlobalAveragePooling2D": _plain("gap"),

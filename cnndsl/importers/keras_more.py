@@ -41,10 +41,18 @@ def sides(size: object) -> tuple[int, int]:
 
 
 def upsampled(call: Call, name: str) -> str:
-    """Write `UpSampling2D(2)`; copies of pixels only."""
-    if call.argument("interpolation") not in (None, "nearest"):
-        raise refuse(call, name, "interpolates, which the language does not")
-    return f"upsample {short_size(call.argument('size', 0) or 2)}"
+    """Write `UpSampling2D(2)`, or `Resizing(32, 48)`; raises E0930 for other interpolations."""
+    usual = "nearest" if call.name == "UpSampling2D" else "bilinear"
+    how = call.argument("interpolation", 2) or usual
+    if how not in ("nearest", "bilinear"):
+        raise refuse(call, name, f"interpolates {how}, which the language does not")
+    if usual == "nearest":
+        words = f"upsample {short_size(call.argument('size', 0) or 2)}"
+    elif any(call.argument(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio")):
+        raise refuse(call, name, "keeps the proportions, which the language does not")
+    else:
+        words = f"resize {call.argument('height', 0)}x{call.argument('width', 1)}"
+    return words if how == usual else f"{words} {how}"
 
 
 def recurrent(call: Call, name: str) -> str:

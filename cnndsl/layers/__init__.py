@@ -10,6 +10,7 @@ from cnndsl.layers import norm as norm
 from cnndsl.layers import pool as pool
 from cnndsl.layers import radial as radial
 from cnndsl.layers import recurrent as recurrent
+from cnndsl.layers import resize as resize
 from cnndsl.layers import shape as shape
 from cnndsl.layers import unpool as unpool
 from cnndsl.layers import upconv as upconv

@@ -25,9 +25,11 @@ from cnndsl.layers.element_parts import (
     show,
 )
 from cnndsl.layers.element_recurrent import worked_recurrence
+from cnndsl.layers.element_resize import reach_of_resized, worked_resize
 from cnndsl.layers.element_upconv import reach_back, worked_upconv
 from cnndsl.layers.network import Layer
 from cnndsl.layers.pool import AvgPool, MaxPool
+from cnndsl.layers.resize import Resizing
 from cnndsl.layers.upconv import UpConv
 from cnndsl.layers.window import Slide
 
@@ -137,6 +139,8 @@ def reach_of(layer: Layer, at: Place) -> tuple[tuple[int, int], tuple[int, int]]
     kind = layer.spec.kind
     if isinstance(kind, UpConv):
         return reach_back(layer, at)
+    if isinstance(kind, Resizing):
+        return reach_of_resized(layer, at)
     if not isinstance(kind, Conv | Depthwise | MaxPool | AvgPool):
         return None
     return _reach(kind.slide(layer.spec, layer.input_sizes), at[0], at[1])
@@ -298,6 +302,7 @@ WORKERS: Mapping[str, Callable[[Seen, Place], Element | None]] = {
     "lrn": _lrn,
     "maxpool": _pool,
     "unpool": _unpool,
+    **dict.fromkeys(("upsample", "resize"), worked_resize),
     "avgpool": _pool,
     "gap": _global_pool,
     "gmp": _global_pool,

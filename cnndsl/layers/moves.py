@@ -16,9 +16,7 @@ from cnndsl.ops.evaluate import evaluate_values
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import InputAttrs, input_
 
-MOVES = frozenset(
-    ("id", "flatten", "reshape", "pad", "crop", "concat", "dropout", "shuffle", "upsample")
-)
+MOVES = frozenset(("id", "flatten", "reshape", "pad", "crop", "concat", "dropout", "shuffle"))
 """Kinds that, at inference, give each number as it came, or a zero of a border."""
 
 

@@ -1,4 +1,4 @@
-"""Back to a larger image without weights: copies of each pixel, zeros between, places of a pool."""
+"""Back to a larger image: copies of each pixel, zeros between them, or the places of a pool."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from cnndsl.layers.base import (
     LayerSpec,
     Maker,
     SettingValue,
+    Steps,
     Takes,
     define_layer,
     show_size,
 )
+from cnndsl.layers.clauses import fold_words
 from cnndsl.layers.conv import image
 from cnndsl.layers.pool import MaxPool
 from cnndsl.ops.pad import PadAttrs, pad
 from cnndsl.ops.pool import Pool2dAttrs, max_pool2d, max_pool2d_grad
 from cnndsl.ops.shape import BroadcastToAttrs, broadcast_to, emit_reshape
 
-_FACTOR = Clause("factor", Takes.SIZE, default=(2, 2), doc="how many times as high and as wide",
+FACTOR = Clause("factor", Takes.SIZE, default=(2, 2), doc="how many times as high and as wide",
                  names=("by", "scale", "scale_factor"))  # fmt: skip
 
 
-class _Enlarging(LayerKind):
+class Enlarging(LayerKind):
     """What the layers that make an image larger share: the factor, and no parameters."""
 
     order = ("factor",)
@@ -39,7 +41,8 @@ class _Enlarging(LayerKind):
     def words(self, spec: LayerSpec) -> str:
         """Write how much larger, `upsample 2`, always; and what fills the new pixels."""
         down, across = spec.size("factor")
-        flags = [c.name for c in self.clauses if c.takes is Takes.FLAG and spec.flag(c.name)]
+        said = [c.name for c in self.clauses if c.takes is Takes.FLAG and spec.flag(c.name)]
+        flags = [fold_words(name) for name in said]
         return " ".join([self.name, str(down) if down == across else f"{down}x{across}", *flags])
 
     def output(self, spec: LayerSpec, inputs: Sequence[Hwc]) -> Hwc:
@@ -58,13 +61,13 @@ class _Enlarging(LayerKind):
 
     def field(
         self, spec: LayerSpec, inputs: Sequence[Hwc]
-    ) -> tuple[tuple[int, int], tuple[Fraction, Fraction]]:
+    ) -> tuple[tuple[int, int], tuple[Steps, Steps]]:
         """Give one pixel, and steps of a part of it."""
         down, across = spec.size("factor")
         return (1, 1), (Fraction(1, down), Fraction(1, across))
 
 
-def _emit_copies(ctx: LayerContext, x: Value, factor: tuple[int, int]) -> Value:
+def emit_copies(ctx: LayerContext, x: Value, factor: tuple[int, int]) -> Value:
     """Emit x [N,C,H,W] with each pixel repeated, [N,C,H*fh,W*fw]."""
     batch, channels, height, width = ctx.b.type_of(x).shape
     down, across = factor
@@ -75,27 +78,7 @@ def _emit_copies(ctx: LayerContext, x: Value, factor: tuple[int, int]) -> Value:
 
 
 @define_layer
-class Upsample(_Enlarging):
-    """Each pixel as a block of equal ones: `upsample 2` makes an image twice as high and wide."""
-
-    name = "upsample"
-    names = (
-        "upsampling", "upsample layer", "upsampling layer", "upsampling2d", "upsample2d",
-        "nearest upsampling", "nearest neighbour", "nearest neighbor",
-    )  # fmt: skip
-    clauses: ClassVar[tuple[Clause, ...]] = (
-        _FACTOR,
-        Clause("nearest", Takes.FLAG, doc="copies of each pixel, as without a word",
-               names=("nearest neighbour", "nearest neighbor")),
-    )  # fmt: skip
-
-    def emit(self, ctx: LayerContext, spec: LayerSpec, *inputs: Value) -> Value:
-        """Emit a `broadcast_to` between two reshapes."""
-        return _emit_copies(ctx, inputs[0], spec.size("factor"))
-
-
-@define_layer
-class Unpool(_Enlarging):
+class Unpool(Enlarging):
     """Unpooling: `unpool pool1` puts each number back to the place that `pool1` took its from.
 
     The rest is 0 (SegNet: Badrinarayanan, Kendall, Cipolla, 2015); where windows overlap and share
@@ -111,7 +94,7 @@ class Unpool(_Enlarging):
     inputs = (1, 2)
     asks_makers = True
     clauses: ClassVar[tuple[Clause, ...]] = (
-        _FACTOR,
+        FACTOR,
         Clause("nearest", Takes.FLAG, doc="copies of each pixel, as without a word",
                names=("nearest neighbour", "nearest neighbor"), group="what the new pixels hold"),
         Clause("nails", Takes.FLAG, doc="each pixel above and left of zeros",
@@ -185,7 +168,7 @@ class Unpool(_Enlarging):
             assert isinstance(node.attrs, Pool2dAttrs)
             return ctx.b.emit(max_pool2d_grad, node.operands[0], x, attrs=node.attrs, name=ctx.name)
         if not spec.flag("nails"):
-            return _emit_copies(ctx, x, spec.size("factor"))
+            return emit_copies(ctx, x, spec.size("factor"))
         batch, channels, height, width = ctx.b.type_of(x).shape
         down, across = spec.size("factor")
         apart = emit_reshape(ctx.b, x, (batch, channels, height, 1, width, 1))

@@ -13,9 +13,11 @@ from cnndsl.ops import magnitude as magnitude
 from cnndsl.ops import norm as norm
 from cnndsl.ops import norm_grad as norm_grad
 from cnndsl.ops import pad as pad
+from cnndsl.ops import pixels as pixels
 from cnndsl.ops import pool as pool
 from cnndsl.ops import random as random
 from cnndsl.ops import reduce as reduce
+from cnndsl.ops import resize as resize
 from cnndsl.ops import shape as shape
 from cnndsl.ops import smooth as smooth
 from cnndsl.ops import softmax as softmax

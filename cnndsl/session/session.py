@@ -20,6 +20,7 @@ from cnndsl.data.sources import open_data
 from cnndsl.frontend import ast
 from cnndsl.frontend.elaborate import Elaboration
 from cnndsl.frontend.sections import EpochAction
+from cnndsl.ir.types import DType
 from cnndsl.layers.initializers import initial_state
 from cnndsl.layers.losses import Target, find_loss
 from cnndsl.layers.network import Network
@@ -79,7 +80,8 @@ class Session:
     @property
     def options(self) -> CompileOptions:
         """How graphs are compiled."""
-        return self.choices.options(self.settings.batch)
+        options = self.choices.options(self.settings.batch)
+        return replace(options, pixels=self.data.pixels)
 
     def network_at(self, epoch: int) -> Network:
         """Give the network as it is trained in an epoch (from 0): some layers may be frozen."""
@@ -226,11 +228,11 @@ class Session:
 
     def feeds(self, images: Array, labels: Array) -> dict[str, Array]:
         """Name a batch's arrays as the inputs of the network and its loss."""
-        kind = self.choices.dtype.numpy
-        return {
-            self.network.inputs[0].name: images.astype(kind, copy=False),
-            "target": self.target(labels),
-        }
+        if self.data.pixels is not None:
+            fed = images.reshape(len(images), -1)
+        else:
+            fed = images.astype(self.choices.dtype.numpy, copy=False)
+        return {self.network.inputs[0].name: fed, "target": self.target(labels)}
 
     def target(self, labels: Array) -> Array:
         """Give labels in the form that the loss compares with: numbers, or one-hot rows."""
@@ -333,6 +335,7 @@ def open_session(
                 base_dir=folder.parent if folder is not None else base_dir,
                 data_dir=choices.data_dir,
                 settings=Settings.from_env(),
+                keep_bytes=choices.dtype is DType.F32 and load_backend(choices.device).takes_bytes,
             )
     notes.extend(data.notes)
     with pointing_into(program):

@@ -47,6 +47,7 @@ CODES: dict[str, str] = {
     "E0309": "a reshape that does not fit",
     "E0310": "a window that sees only padding",
     "E0311": "a reflection wider than the image",
+    "E0312": "a scale that gives no whole size",
     # --- E04 streams (frontend)
     "E0401": "several streams where one belongs",
     "E0402": "too few streams",

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from cnndsl.data.augment import augment, colour_axes, random_words, window
 from cnndsl.data.order import draws, unit
 from cnndsl.data.spec import Augment, Crop, Flip, Jitter, Shift
-from cnndsl.data.transforms import Images
+from cnndsl.data.transforms import Stored
 
 BLACK = np.array([-1.0, -2.0, -3.0], np.float32)
 
 
-def noise(*shape: int) -> Images:
+def noise(*shape: int) -> Stored:
     return (
         unit(draws(int(np.prod(shape)), seed=0, stream="noise")).astype(np.float32).reshape(shape)
     )
@@ -22,7 +22,7 @@ def noise(*shape: int) -> Images:
 STEPS: tuple[Augment, ...] = (Flip(), Shift(2), Crop((5, 6), pad=1), Jitter(0.1))
 
 
-def applied(images: Images, rows: slice, *, epoch: int = 0) -> Images:
+def applied(images: Stored, rows: slice, *, epoch: int = 0) -> Stored:
     words = random_words(len(images), len(STEPS), seed=7, epoch=epoch)
     colours = colour_axes(images)
     return augment(images[rows], STEPS, words[rows], black=BLACK, colours=colours)

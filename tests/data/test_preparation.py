@@ -6,6 +6,7 @@ import pytest
 from cnndsl.data import Crop, DataSpec, Flip, Jitter, open_dataset, preparation, prepare
 from cnndsl.data.synthetic import synthetic
 from cnndsl.data.transforms import pad_to, resize
+from cnndsl.ops.pixels import Pixels
 from cnndsl.support.diagnostics import DataError
 
 
@@ -217,3 +218,35 @@ def test_an_array_too_large_is_refused_before_it_is_made(monkeypatch: pytest.Mon
         "  = 4x1x16x16 values of 4 bytes; at most 4,095 bytes\n"
         "help: limit the number of images, or resize them"
     )
+
+
+def test_bytes_stay_bytes_where_they_are_only_scaled() -> None:
+    made = synthetic(train=3, test=2)
+    spec = DataSpec("x", pad=1, mean=(0.5,), std=(0.25,), augment=(Flip(), Crop((16, 16))))
+    ready = prepare(made, spec, (16, 16, 3))
+    kept = prepare(made, spec, (16, 16, 3), keep_bytes=True)
+    assert ready.pixels is None
+    assert kept.pixels == Pixels(0.0, 255.0, (0.5,) * 3, (0.25,) * 3)
+    for mine, theirs in ((kept.train, ready.train), (kept.test, ready.test)):
+        assert mine is not None
+        assert theirs is not None
+        assert mine.images.dtype == np.uint8
+        assert mine.images.shape == theirs.images.shape
+        scaled = (mine.images.astype(np.float32) / np.float32(255) - np.float32(0.5)) * 4
+        np.testing.assert_array_equal(scaled, theirs.images)
+    assert kept.train.black is not None
+    assert kept.train.black.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "size"),
+    [
+        (DataSpec("x", resize=(8, 8)), (8, 8, 1)),
+        (DataSpec("x"), (256,)),
+        (DataSpec("x", augment=(Jitter(),)), (16, 16, 3)),
+    ],
+)
+def test_bytes_do_not_stay_where_more_is_computed(spec: DataSpec, size: tuple[int, ...]) -> None:
+    data = prepare(synthetic(train=3, test=2), spec, size, keep_bytes=True)
+    assert data.pixels is None
+    assert data.train.images.dtype == np.float32

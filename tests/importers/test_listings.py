@@ -174,10 +174,26 @@ model = Model(x, y)
 
 
 @pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ("UpSampling2D(2, interpolation='bilinear')", "upsample 2 bilinear"),
+        ("UpSampling2D(size=(2, 3))", "upsample 2x3"),
+        ("Resizing(6, 5)", "resize 6x5"),
+        ("Resizing(6, 5, interpolation='nearest')", "resize 6x5 nearest"),
+    ],
+)
+def test_scaled_images(layer: str, words: str) -> None:
+    program = read_keras(f"model.add(Input((8, 8, 4)))\nmodel.add({layer})\n")
+    assert program.splitlines()[-1].endswith(f": {words}")
+    assert elaborate(parse(program)).network.layers
+
+
+@pytest.mark.parametrize(
     "layer",
     [
         "LSTM(4, activation='relu')", "GRU(4, recurrent_activation='hard_sigmoid')",
-        "LSTM(4, go_backwards=True)", "UpSampling2D(2, interpolation='bilinear')",
+        "LSTM(4, go_backwards=True)", "UpSampling2D(2, interpolation='bicubic')",
+        "Resizing(4, 4, crop_to_aspect_ratio=True)", "Resizing(4, 4, 'lanczos3')",
         "Conv2DTranspose(4, 2, strides=3)", "Conv2DTranspose(4, 3, strides=2, output_padding=1)",
     ],
 )  # fmt: skip

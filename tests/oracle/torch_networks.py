@@ -178,6 +178,21 @@ def decoder(a: Arrays, x: torch.Tensor) -> torch.Tensor:
     return a.conv("conv5", torch.kron(x.contiguous(), nails))
 
 
+def resized(a: Arrays, x: torch.Tensor) -> torch.Tensor:
+    def to(x: torch.Tensor, height: int, width: int, *, corners: bool = False) -> torch.Tensor:
+        return F.interpolate(x, (height, width), mode="bilinear", align_corners=corners)
+
+    e = F.relu(a.conv("conv1", x, padding=1))
+    x = F.relu(a.conv("conv2", to(e, 12, 14), padding=1))
+    x = F.interpolate(x, scale_factor=0.5)
+    whole = F.interpolate(x, scale_factor=2, mode="bilinear")
+    x = torch.cat([whole, to(x, 12, 14, corners=True), F.interpolate(x, (12, 14))], dim=1)
+    x = F.relu(a.conv("conv3", x, stride=2, padding=1))
+    x = to(to(x, 9, 7, corners=True) + e, 4, 5)
+    x = F.interpolate(x, scale_factor=(3, 2), mode="bilinear")
+    return a.fc("fc1", x.mean(dim=(2, 3)))
+
+
 NAMES = {
     "weight_ih_l0": "input_weight",
     "weight_hh_l0": "hidden_weight",
@@ -230,4 +245,5 @@ NETWORKS: Mapping[str, Callable[[Arrays, torch.Tensor], torch.Tensor]] = {
     "activations": activations,
     "decoder": decoder,
     "recurrent": recurrent,
+    "resized": resized,
 }

@@ -131,6 +131,19 @@ from g - lstm 7 start
 fc 3 - softmax
 """
 
+RESIZED = """
+input [9x7x3]
+conv 8 3x3 half relu as e               => [9x7x8]
+resize 12x14 - conv 6 3x3 half relu     => [12x14x6]
+resize scale 0.5 nearest                => [6x7x6]
+(upsample 2 bilinear | upsample 2 bilinear align corners | resize 12x14 nearest) - concat
+conv 8 3x3/2 half floor relu            => [6x7x8]
+resize 9x7 align corners
+(id | from e) - add
+resize 4x5 - upsample 3x2 bilinear      => [12x10x8]
+gap - fc 4 - softmax
+"""
+
 SMALL: Mapping[str, str] = {
     "residual": RESIDUAL,
     "inception": INCEPTION,
@@ -139,6 +152,7 @@ SMALL: Mapping[str, str] = {
     "activations": ACTIVATIONS,
     "decoder": DECODER,
     "recurrent": RECURRENT,
+    "resized": RESIZED,
 }
 
 

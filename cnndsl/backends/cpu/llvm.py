@@ -143,10 +143,10 @@ class Module:
     tables: list[str] = field(default_factory=list)
     """Constant arrays."""
 
-    def table(self, kind: LType, values: list[int]) -> V:
+    def table(self, kind: LType, values: list[int] | list[float]) -> V:
         """Add a constant array; gives a pointer to its first element."""
         name = f"@table.{len(self.tables)}"
-        body = ", ".join(f"{kind} {value}" for value in values)
+        body = ", ".join(f"{kind} {_literal(kind, value)}" for value in values)
         self.tables.append(
             f"{name} = private unnamed_addr constant [{len(values)} x {kind}] [{body}], align 64"
         )

@@ -41,6 +41,8 @@ class Place(Enum):
     """A value that the node makes."""
     SCRATCH = "scratch"
     """Memory of the kernel's own, from its first launch to its last."""
+    MOMENTS = "moments"
+    """Means and squared distances of slices, from a convolution to the batch norm after it."""
     REPORT = "report"
     """Eight bytes, zero before the run, for what is wrong with the operands."""
 
@@ -63,7 +65,7 @@ class Argument:
     place: Place
     """What it points at."""
     index: int
-    """Which operand or result; of scratch the first byte."""
+    """Which operand or result; of scratch and moments the first byte."""
     nbytes: int
     """Bytes that may be touched."""
     access: Access
@@ -123,6 +125,10 @@ class Kernel:
     """Whether it may find fault with its operands."""
     algorithm: str = ""
     """Which of several ways it computes, where there are several."""
+    moments: int = 0
+    """Rows, images times places, of each slice whose moments it gives or takes; 0: none."""
+    moment_bytes: int = 0
+    """Memory of these moments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,9 @@ class Key:
     """Whether the first result may lie upon an operand."""
     halves: tuple[tuple[bool, ...], tuple[bool, ...]] = ((), ())
     """Which operands and which results have two bytes an element in memory."""
+    moments: int = 0
+    """Of a batch norm: rows of the slices whose moments the convolution before it gives; of that
+    convolution: whether it is asked for them. 0: none."""
 
     def is_half(self, place: Place, index: int) -> bool:
         """Tell whether an operand or a result has two bytes an element."""
@@ -174,12 +183,15 @@ class KernelBuilder:
         self.results = key.results
         """Types of the results."""
         self._key = key
+        self.moments = key.moments
+        """Rows of the slices whose moments are there, or any number where they are asked for."""
         self.aliased = key.aliased
         """Whether the first result may lie upon an operand of the same type."""
         self.algorithm = ""
         """Name of the way, where there are several."""
         self._launches: list[Launch] = []
         self._scratch = 0
+        self._moments = (0, 0)
         self._reports = False
 
     def operand(self, index: int) -> Pointer:
@@ -203,6 +215,16 @@ class KernelBuilder:
         argument = Argument(Place.SCRATCH, self._scratch, nbytes, Access.WRITE)
         self._scratch += -(-nbytes // ALIGNMENT) * ALIGNMENT
         return Pointer(argument, kind)
+
+    def slice_moments(self, rows: int, count: int, kind: str) -> tuple[Pointer, Pointer]:
+        """Point at `count` means, and at as many squared distances, of slices of so many rows."""
+        nbytes = -(-count * SIZES[kind] // ALIGNMENT) * ALIGNMENT
+        self._moments = (rows, 2 * nbytes)
+        means, apart = (
+            Pointer(Argument(Place.MOMENTS, first, count * SIZES[kind], Access.WRITE), kind)
+            for first in (0, nbytes)
+        )
+        return means, apart
 
     def report(self) -> Pointer:
         """Point at the word that says what is wrong: the kernel leaves it alone or raises it."""
@@ -268,6 +290,7 @@ class KernelBuilder:
             self._scratch,
             self._reports,
             self.algorithm,
+            *self._moments,
         )
 
 

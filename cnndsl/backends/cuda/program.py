@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Move, Run, Stretch
 from cnndsl.backends.cuda.joined import Update, in_order, waves
@@ -22,6 +22,7 @@ from cnndsl.backends.cuda.kernel import (
 )
 from cnndsl.backends.cuda.kernels.shape import turning
 from cnndsl.backends.cuda.layout import is_turned
+from cnndsl.backends.cuda.moments import moment_places, norms_after
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import NONE_APART, Apart, origin, own_memory
@@ -67,15 +68,30 @@ def write_kernels(
     steps: Iterable[Step],
     policy: Policy = DEFAULT_POLICY,
     chosen: Mapping[Key, Kernel] | None = None,
+    *,
+    moments: bool = True,
 ) -> dict[NodeId, Kernel]:
-    """Write the kernel of each step; equal steps share theirs, and `chosen` are there already."""
+    """Write the kernel of each step; equal steps share theirs, and `chosen` are there already.
+
+    With `moments` a convolution of ours gives the statistics of its tiles to the batch norm that
+    reads its result, which then need not read it for them.
+    """
     known = dict(chosen or {})
     found: dict[NodeId, Kernel] = {}
+    steps = tuple(steps)
+    norms = norms_after(steps) if moments else {}
+    rows: dict[NodeId, int] = {}
     for step in steps:
-        key = key_of(step)
+        name, key = step.node.id, key_of(step)
+        if name in norms and key not in known:
+            key = replace(key, moments=1)
+        elif name in rows:
+            key = replace(key, moments=rows[name])
         if key not in known:
             known[key] = write_kernel(step, key, policy)
-        found[step.node.id] = known[key]
+        found[name] = known[key]
+        if name in norms:
+            rows[norms[name]] = known[key].moments
     return found
 
 
@@ -100,6 +116,8 @@ class Layout:
     """First byte of what kernels have for themselves, one after the other."""
     scratch_bytes: int
     """The most that any kernel takes."""
+    moments: Mapping[NodeId, int]
+    """Where convolutions leave the moments of slices, by convolution and by batch norm."""
     reports: Mapping[NodeId, int]
     """The word of each step that may find fault."""
     outputs: Mapping[str, int]
@@ -126,6 +144,7 @@ class Layout:
         arenas = {arena: take(plan.arena_bytes[arena]) for arena in Arena}
         scratch_bytes = max((k.scratch_bytes for k in kernels.values()), default=0)
         scratch = take(scratch_bytes)
+        moments = moment_places(plan, kernels, take)
         judges = [name for name, kernel in kernels.items() if kernel.reports]
         first = take(REPORT_BYTES * len(judges))
         reports = {name: first + REPORT_BYTES * i for i, name in enumerate(judges)}
@@ -141,7 +160,7 @@ class Layout:
         }
         rows, blocks = table_bytes(apart.steps)
         tables = take(rows), take(blocks)
-        return cls(arenas, scratch, scratch_bytes, reports, outputs, own, fed, tables, top)
+        return cls(arenas, scratch, scratch_bytes, moments, reports, outputs, own, fed, tables, top)
 
     def place(self, slot: Slot) -> int:
         """Give the first byte of a slot."""
@@ -341,6 +360,8 @@ class Program:
                 address = self._where(step.node.results[index], step.results[index])
             case Place.SCRATCH:
                 address = self._base + self._layout.scratch + argument.index
+            case Place.MOMENTS:
+                address = self._base + self._layout.moments[step.node.id] + argument.index
             case Place.REPORT:
                 address = self._base + self._layout.reports[step.node.id]
         return Stretch(address, argument.nbytes, argument.access)

@@ -24,6 +24,7 @@ from cnndsl.ops.linalg import dense, matmul
 from cnndsl.ops.lrn import lrn, lrn_grad
 from cnndsl.ops.norm import batch_norm, batch_norm_grad, batch_norm_train
 from cnndsl.ops.pad import pad, pad_grad
+from cnndsl.ops.pixels import unpack_pixels
 from cnndsl.ops.pool import (
     avg_pool2d,
     avg_pool2d_grad,
@@ -35,6 +36,7 @@ from cnndsl.ops.pool import (
 )
 from cnndsl.ops.random import dropout_mask
 from cnndsl.ops.reduce import reduce_mean, reduce_sum
+from cnndsl.ops.resize import resize, resize_grad
 from cnndsl.ops.shape import (
     broadcast_to,
     concat,
@@ -67,6 +69,9 @@ MAKERS: frozenset[Op[Any]] = frozenset(
         lrn_grad,
         pad,
         pad_grad,
+        unpack_pixels,
+        resize,
+        resize_grad,
         concat,
         split,
         slice_,

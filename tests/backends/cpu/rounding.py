@@ -49,6 +49,7 @@ from cnndsl.ops.reduce import (
     reduce_mean,
     reduce_sum,
 )
+from cnndsl.ops.resize import ResizeGradAttrs, resize, resize_grad
 from cnndsl.ops.rules import Array, RuleTable, compute
 from cnndsl.ops.shape import broadcast_to, concat, reshape, slice_, slice_grad, split, transpose
 from cnndsl.ops.softmax import log_softmax, maxout, softmax
@@ -204,6 +205,15 @@ def response_grad(
     return [
         np.full(grad.shape, (2 * FUNCTION + a.size) * largest * (1 + 2 * a.alpha * a.beta * most))
     ]
+
+
+@bounds.rule(resize, resize_grad)
+def blends(node: Node[Any], operands: Sequence[Array], results: Sequence[Array]) -> Sequence[Array]:
+    """Shares are rounded, and so are their products and sums, once on each axis."""
+    terms = 4
+    if isinstance(node.attrs, ResizeGradAttrs):
+        terms += max(1, operands[0].size // results[0].size)
+    return [(sqrt(terms) + 6) * _total(node, operands)]
 
 
 def _range(x: Array) -> float:

@@ -13,9 +13,11 @@ from cnndsl.ops.linalg import DenseAttrs, MatmulAttrs
 from cnndsl.ops.lrn import LrnAttrs
 from cnndsl.ops.norm import BatchNormAttrs, BatchNormGradAttrs
 from cnndsl.ops.pad import PadAttrs, PadGradAttrs
+from cnndsl.ops.pixels import Pixels, UnpackPixelsAttrs
 from cnndsl.ops.pool import AvgPool2dGradAttrs, Pool2dAttrs
 from cnndsl.ops.random import DropoutMaskAttrs
 from cnndsl.ops.reduce import ArgmaxAttrs, ReduceAttrs
+from cnndsl.ops.resize import ResizeAttrs, ResizeGradAttrs
 from cnndsl.ops.rules import Sample
 from cnndsl.ops.scalar import ScalarProgram, ScalarStep
 from cnndsl.ops.shape import ConcatAttrs, SliceAttrs, SliceGradAttrs, SplitAttrs, TransposeAttrs
@@ -229,6 +231,35 @@ LARGER: dict[str, list[Sample]] = {
             distinct=True,
         ),
         Sample((f32(2, 3, 19, 21), f32(2, 3, 1, 1)), Pool2dAttrs((19, 21)), distinct=True),
+    ],
+    "unpack_pixels": [
+        Sample(
+            (TensorType(DType.U8, (3, 3 * 17 * 19)),),
+            UnpackPixelsAttrs(
+                f32(3, 3, 17, 19), Pixels(mean=(0.5, 0.25, 0.75)), channels_last=True
+            ),
+            integers=256,
+        ),
+        Sample(
+            (TensorType(DType.U8, (3, 3 * 16 * 20)),),
+            UnpackPixelsAttrs(f32(3, 8, 16, 20), Pixels(std=(0.5, 0.25, 0.75)), 3),
+            integers=256,
+        ),
+    ],
+    "resize": [
+        Sample((f32(2, 24, 9, 7),), ResizeAttrs(18, 21)),
+        Sample((f32(2, 24, 9, 7),), ResizeAttrs(13, 5, align_corners=True)),
+        Sample((f32(3, 16, 5, 6),), ResizeAttrs(11, 13, "nearest")),
+        Sample((f32(1, 3, 33, 40),), ResizeAttrs(10, 37)),
+    ],
+    "resize_grad": [
+        Sample((f32(2, 24, 18, 21),), ResizeGradAttrs(9, 7, ResizeAttrs(18, 21))),
+        Sample(
+            (f32(2, 24, 13, 5),),
+            ResizeGradAttrs(9, 7, ResizeAttrs(13, 5, align_corners=True)),
+        ),
+        Sample((f32(3, 16, 11, 13),), ResizeGradAttrs(5, 6, ResizeAttrs(11, 13, "nearest"))),
+        Sample((f32(1, 3, 10, 37),), ResizeGradAttrs(33, 40, ResizeAttrs(10, 37))),
     ],
     "dropout_mask": [
         Sample((_SCALAR, _SCALAR), DropoutMaskAttrs(f32(3, 1001), 0.3, 5), integers=2**62),

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable
+from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.emulated.driver import EmulatedDriver
+from cnndsl.backends.cuda.executable import CudaExecutable
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.backends.cuda.program import key_of
 from cnndsl.backends.cuda.shadows import READERS, is_shadow, with_shadows

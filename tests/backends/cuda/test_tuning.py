@@ -12,8 +12,9 @@ import pytest
 
 from cnndsl.backends.base import Measurement
 from cnndsl.backends.cuda import choices, tuning
-from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable
+from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.choices import OWN, Choice, Site, question, shipped_name
+from cnndsl.backends.cuda.executable import CudaExecutable
 from cnndsl.backends.cuda.libraries import LIBRARIES, Libraries, find_libraries
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.program import key_of

@@ -10,10 +10,12 @@ from cnndsl.backends.cpu.kernels import magnitude as magnitude
 from cnndsl.backends.cpu.kernels import norm as norm
 from cnndsl.backends.cpu.kernels import norm_grad as norm_grad
 from cnndsl.backends.cpu.kernels import pad as pad
+from cnndsl.backends.cpu.kernels import pixels as pixels
 from cnndsl.backends.cpu.kernels import pool as pool
 from cnndsl.backends.cpu.kernels import pool_grad as pool_grad
 from cnndsl.backends.cpu.kernels import random as random
 from cnndsl.backends.cpu.kernels import reduce as reduce
 from cnndsl.backends.cpu.kernels import reduce_where as reduce_where
+from cnndsl.backends.cpu.kernels import resize as resize
 from cnndsl.backends.cpu.kernels import shape as shape
 from cnndsl.backends.cpu.kernels import softmax as softmax

@@ -10,8 +10,10 @@ from cnndsl.backends.cuda.kernels import magnitude as magnitude
 from cnndsl.backends.cuda.kernels import norm as norm
 from cnndsl.backends.cuda.kernels import norm_grad as norm_grad
 from cnndsl.backends.cuda.kernels import pad as pad
+from cnndsl.backends.cuda.kernels import pixels as pixels
 from cnndsl.backends.cuda.kernels import pool as pool
 from cnndsl.backends.cuda.kernels import random as random
 from cnndsl.backends.cuda.kernels import reduce as reduce
+from cnndsl.backends.cuda.kernels import resize as resize
 from cnndsl.backends.cuda.kernels import shape as shape
 from cnndsl.backends.cuda.kernels import softmax as softmax

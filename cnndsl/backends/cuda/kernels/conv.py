@@ -74,6 +74,7 @@ def conv2d_cuda(k: KernelBuilder, node: Node[Conv2dAttrs]) -> None:
             ),
             factors=[("x", k.operand(0)), ("weight", k.operand(1))],
             others=others(k, node.attrs),
+            moments=k.moments > 0,
         ),
     )
 

@@ -9,6 +9,7 @@ long and few are cut along k; the parts are added in order by a second launch.
 from __future__ import annotations
 
 from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, ceil_div, element
+from cnndsl.backends.cuda.kernels.gemm_moments import Moments
 from cnndsl.backends.cuda.kernels.gemm_plain import PLAIN_DEPTH, plain
 from cnndsl.backends.cuda.kernels.gemm_tensor import TENSOR_DEPTH, tensor
 from cnndsl.backends.cuda.kernels.gemm_tile import (
@@ -55,7 +56,11 @@ def write_product(k: KernelBuilder, product: Product) -> None:
     write = tensor if tensors else plain
     if slices == 1:
         reads = [*product.factors, *product.others]
-        write(k, "", tile, product, grid, product.store, reads, k.result(), values)
+        moments = None
+        if product.moments:
+            count = ceil_div(product.m, tile.m) * product.groups * product.n
+            moments = Moments(*k.slice_moments(tile.m, count, element(result)))
+        write(k, "", tile, product, grid, product.store, reads, k.result(), values, moments)
         return
     k.algorithm += f" in {slices} slices"
     part = k.scratch(slices * result.size, element(result))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cnndsl.backends.cuda.kernel import SIZES, KernelBuilder, Pointer
+from cnndsl.backends.cuda.kernels.gemm_moments import Moments, of_threads, room_for
 from cnndsl.backends.cuda.kernels.gemm_tile import (
     Part,
     Product,
@@ -77,13 +78,14 @@ for (int i = 0; i < $ROWS; ++i) {
         const int column = part * $VECTOR;
         const $I n0 = tile_n + column / 4 * $HALF_N + tx * 4 + column % 4;
         if (m < $M && n0 < $N) {
-            const $T* found = &sums[i][column];
+            $T* found = &sums[i][column];
             {
                 $store
             }
         }
     }
 }
+$moments
 """
 
 
@@ -104,6 +106,7 @@ def plain(
     reads: Sequence[tuple[str, Pointer]],
     write: Pointer,
     values: Mapping[str, object],
+    moments: Moments | None = None,
 ) -> None:
     """Add the launch that computes a product; `store` says where the sums go."""
     kind = str(values["T"])
@@ -114,20 +117,21 @@ def plain(
     fetch_a, keep_a = _texts(a, "m0", product.m, a_row)
     fetch_b, keep_b = _texts(b, "tile_n", product.n, b_row)
     vector = 1 if store.run % 4 else 4
+    shared = PLAIN_DEPTH * (a_row + b_row) * SIZES[kind]
     k.launch(
         label,
-        _PLAIN,
+        _PLAIN.replace("$moments", of_threads(tile) if moments else ""),
         grid=grid,
         block=tile.parts,
-        shared_bytes=PLAIN_DEPTH * (a_row + b_row) * SIZES[kind],
+        shared_bytes=max(shared, room_for(tile, kind)) if moments else shared,
         registers=tile.registers(store, product.a, product.b),
         reads=reads,
-        writes=[("y", write)],
+        writes=[("y", write), *(moments.writes if moments else [])],
         fetch_a=typed(fetch_a, known),
         fetch_b=typed(fetch_b, known),
         keep_a=keep_a,
         keep_b=keep_b,
-        store=typed(store_many(store, vector, "found[j]"), known),
+        store=typed(store_many(store, vector, "found[j]", keep=moments is not None), known),
         VECTOR=vector,
         A_EACH=a.each,
         B_EACH=b.each,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cnndsl.backends.cuda.kernel import MOST_SHARED_BYTES, SIZES, WIDE, KernelBuilder, Pointer
+from cnndsl.backends.cuda.kernels.gemm_moments import Moments, of_warps, room_for
 from cnndsl.backends.cuda.kernels.gemm_stage import Stage
 from cnndsl.backends.cuda.kernels.gemm_tile import Product, Store, Tile, store_many, typed
 
@@ -79,6 +80,7 @@ for ($I now = begin; now < stop; now += $DEPTH) {
 }
 __syncthreads();
 float* room = reinterpret_cast<float*>(shared_memory) + warp * 16 * $ROOM;
+$nothing
 #pragma unroll
 for (int i = 0; i < $WARP_M / 16; ++i) {
     #pragma unroll
@@ -91,14 +93,16 @@ for (int i = 0; i < $WARP_M / 16; ++i) {
         const int down = e / ($WARP_N / $VECTOR), right = e % ($WARP_N / $VECTOR) * $VECTOR;
         const $I m = m0 + warp_m + i * 16 + down, n0 = tile_n + warp_n + right;
         if (m < $M && n0 < $N) {
-            const float* found = room + down * $ROOM + right;
+            float* found = room + down * $ROOM + right;
             {
                 $store
             }
         }
     }
     __syncwarp();
+    $sixteen
 }
+$moments
 """
 
 
@@ -112,6 +116,7 @@ def tensor(
     reads: Sequence[tuple[str, Pointer]],
     write: Pointer,
     values: Mapping[str, object],
+    moments: Moments | None = None,
 ) -> None:
     """Add the launch that computes a product; `store` says where the sums go."""
     precision, block = k.policy.precision, 32 * tile.parts
@@ -126,15 +131,20 @@ def tensor(
     vector = WIDE // SIZES[write.kind]
     while store.run % vector:
         vector //= 2
+    texts = of_warps(tile) if moments else ("", "", "")
+    template = _TENSOR
+    for name, text in zip(("nothing", "sixteen", "moments"), texts, strict=True):
+        template = template.replace(f"${name}", text)
+    shared = max(stages * stage, tile.parts * 16 * room * 4)
     k.launch(
         label,
-        _TENSOR,
+        template,
         grid=grid,
         block=block,
-        shared_bytes=max(stages * stage, tile.parts * 16 * room * 4),
+        shared_bytes=max(shared, room_for(tile, "float")) if moments else shared,
         registers=tile.registers(store),
         reads=reads,
-        writes=[("y", write)],
+        writes=[("y", write), *(moments.writes if moments else [])],
         kept="\n".join(line for line in (a.kept, b.kept) if line),
         fetch_a=typed(fetch_a, known),
         fetch_b=typed(fetch_b, known),
@@ -142,7 +152,7 @@ def tensor(
         keep_b=keep_b,
         load_a=a.load,
         load_b=b.load,
-        store=typed(store_many(store, vector, "found[j]"), known),
+        store=typed(store_many(store, vector, "found[j]", keep=moments is not None), known),
         STAGES=stages,
         STAGE=stage,
         A_BYTES=a.nbytes,

@@ -71,6 +71,8 @@ class Product:
     """Arrays that the factors are fetched from."""
     others: Sequence[tuple[str, Pointer]] = field(default=())
     """Arrays that `store` reads."""
+    moments: bool = False
+    """Whether the moments of what is stored are wanted, by column and tile."""
     terms: str = ""
     """Expression of how many terms the sums of product `g` have, where they have fewer."""
 
@@ -203,15 +205,22 @@ def fetch_one(part: Part, *, start: str, bound: int, k: str, to: str) -> str:
     return f"{{\n{inside}\n    {to} = offset < 0 ? $T(0) : $T({part.fetch.array}[offset]);\n}}"
 
 
-def store_many(store: Store, vector: int, value: str) -> str:
-    """Write the store of `vector` sums, of row `m` and from column `n0` on; `value` is of `j`."""
+def store_many(store: Store, vector: int, value: str, *, keep: bool = False) -> str:
+    """Write the store of `vector` sums, of row `m` and from column `n0` on; `value` is of `j`.
+
+    With `keep` what is stored takes the place of the sum as well, rounded as in memory.
+    """
     end = store.ending
     work = [end.work] if end.work else []
     fetch = end.fetch(vector, "i" if vector == 1 else "first")
     fetched = [fetch] if fetch else []
     if vector == 1:
         start = ["const $I n = n0;", "const int j = 0;", store.place, *fetched]
-        return "\n".join([*start, f"$T value = {value};", *work, f"y[i] = {end.found};"])
+        last = [f"y[i] = {end.found};"]
+        if keep:
+            last = ["$S stored;", f"stored = {end.found};", "y[i] = stored;", f"{value} = stored;"]
+        return "\n".join([*start, f"$T value = {value};", *work, *last])
+    kept = [f"{value} = out.at[j];"] if keep else []
     each = ["const $I i = first + j, n = n0 + j;", f"$T value = {value};", *work]
     lines = [
         "$I first;",
@@ -222,7 +231,7 @@ def store_many(store: Store, vector: int, value: str) -> str:
         f"Pack<$S, {vector}> out;",
         "#pragma unroll",
         f"for (int j = 0; j < {vector}; ++j) {{",
-        _indented("\n".join([*each, f"out.at[j] = {end.found};"])),
+        _indented("\n".join([*each, f"out.at[j] = {end.found};", *kept])),
         "}",
         f"put<{vector}>(y + first, out);",
     ]

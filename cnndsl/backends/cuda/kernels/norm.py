@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, element, vector_of
-from cnndsl.backends.cuda.kernels.columns import Columns
+from cnndsl.backends.cuda.kernel import KernelBuilder, Pointer, ceil_div, element, vector_of
+from cnndsl.backends.cuda.kernels.columns import FEW, MOST_SLICES, Columns
 from cnndsl.backends.cuda.kernels.elementwise import epilogue
 from cnndsl.backends.cuda.kernels.maps import each
-from cnndsl.backends.cuda.kernels.rows import Rows, launch_rows, rows_over
+from cnndsl.backends.cuda.kernels.rows import WARP, Rows, launch_rows, rows_over
 from cnndsl.backends.cuda.layout import strides_of
 from cnndsl.backends.cuda.scalars import literal
 from cnndsl.backends.cuda.table import kernels
@@ -181,15 +181,63 @@ if (lane == 0) {
 """
 
 
-@kernels.rule(batch_norm_train)
-def batch_norm_train_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
-    """Statistics of slices; of channels; one pass to apply them."""
-    x = k.operands[0]
-    channels, kind = Channels(x, vector_of(k.operand(0))), element(x)
-    columns = channels.columns
-    count, slices = columns.width, columns.slices
-    means, squares = (k.scratch(count * slices, kind) for _ in range(2))
-    rates = k.scratch(count, kind)
+_MERGE = """
+const $I c = i % $CHANNELS, from = i / $CHANNELS * $EACH;
+const $I to = from + $EACH < $SLICES ? from + $EACH : $SLICES;
+$T number = 0, mean = 0, apart = 0;
+for ($I s = from; s < to; ++s) {
+    const $T rows = s == $SLICES - 1 ? $LAST : $FIRST;
+    number += rows;
+    mean += means[s * $CHANNELS + c] * rows;
+}
+mean /= number;
+for ($I s = from; s < to; ++s) {
+    const $T gap = means[s * $CHANNELS + c] - mean;
+    apart += squares[s * $CHANNELS + c] + gap * gap * (s == $SLICES - 1 ? $LAST : $FIRST);
+}
+merged_means[i] = mean;
+merged_squares[i] = apart;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """Moments of slices of the images, [slices, channels] each."""
+
+    means: Pointer
+    """Of each slice."""
+    squares: Pointer
+    """Sums of squared distances from them."""
+    height: int
+    """Rows of all: images times places."""
+    rows: int
+    """Rows of a slice but for the last."""
+
+    @property
+    def slices(self) -> int:
+        """How many."""
+        return ceil_div(self.height, self.rows)
+
+    @property
+    def last(self) -> int:
+        """Rows of the last slice."""
+        return self.height - (self.slices - 1) * self.rows
+
+    @property
+    def lanes(self) -> int:
+        """Threads that join a channel's."""
+        return 1 if self.slices <= FEW else WARP
+
+    @property
+    def arrays(self) -> list[tuple[str, Pointer]]:
+        """What a launch that joins them reads."""
+        return [("means", self.means), ("squares", self.squares)]
+
+
+def _slice_moments(k: KernelBuilder, channels: Channels) -> _Slices:
+    """Read the images for the moments of slices."""
+    columns, kind = channels.columns, element(channels.x)
+    means, squares = (k.scratch(columns.width * columns.slices, kind) for _ in range(2))
     columns.launch(
         k,
         "slices",
@@ -203,20 +251,62 @@ def batch_norm_train_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
         reads=[("x", k.operand(0))],
         writes=[("means", means), ("squares", squares)],
     )
+    return _Slices(means, squares, columns.height, min(columns.length, columns.height))
+
+
+def _moments_there(k: KernelBuilder, channels: Channels) -> _Slices:
+    """Take the moments that the convolution gave, several slices as one where they are many."""
+    columns, kind, dtype = channels.columns, element(channels.x), channels.x.dtype
+    width, height = columns.width, columns.height
+    rows = min(k.moments, height)
+    slices = ceil_div(height, rows)
+    found = _Slices(*k.slice_moments(k.moments, slices * width, kind), height, rows)
+    each_takes = ceil_div(slices, MOST_SLICES)
+    if each_takes == 1:
+        return found
+    groups = ceil_div(slices, each_takes)
+    means, squares = (k.scratch(groups * width, kind) for _ in range(2))
+    each(
+        k,
+        "merge",
+        groups * width,
+        _MERGE,
+        reads=found.arrays,
+        writes=[("merged_means", means), ("merged_squares", squares)],
+        largest=slices * width,
+        CHANNELS=width,
+        EACH=each_takes,
+        SLICES=slices,
+        FIRST=literal(found.rows, dtype),
+        LAST=literal(found.last, dtype),
+        T=kind,
+    )
+    return _Slices(means, squares, height, rows * each_takes)
+
+
+@kernels.rule(batch_norm_train)
+def batch_norm_train_cuda(k: KernelBuilder, node: Node[BatchNormAttrs]) -> None:
+    """Statistics of slices, which a convolution may have given; of channels; apply them."""
+    x = k.operands[0]
+    channels, kind = Channels(x, vector_of(k.operand(0))), element(x)
+    columns = channels.columns
+    count = columns.width
+    rates = k.scratch(count, kind)
+    known = _moments_there(k, channels) if k.moments else _slice_moments(k, channels)
     launch_rows(
         k,
         "join",
         _JOIN,
         count=count,
-        lanes=columns.join_lanes,
+        lanes=known.lanes,
         room=kind,
-        reads=[("means", means), ("squares", squares), ("scale", k.operand(1))],
+        reads=[*known.arrays, ("scale", k.operand(1))],
         writes=[("mean_of", k.result(1)), ("variance_of", k.result(2)), ("rates", rates)],
         T=kind,
-        SLICES=slices,
+        SLICES=known.slices,
         CHANNELS=count,
-        FIRST=literal(min(columns.length, columns.height), x.dtype),
-        LAST=literal(columns.last, x.dtype),
+        FIRST=literal(known.rows, x.dtype),
+        LAST=literal(known.last, x.dtype),
         COUNT=literal(columns.height, x.dtype),
         EPS=literal(node.attrs.eps, x.dtype),
     )
