@@ -23,12 +23,14 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from cnndsl.backends.cuda.providers.cudnn import TABLE, form_of  # noqa: E402
+from cnndsl.backends.cuda.providers.cudnn import TABLE, TYPES, form_of  # noqa: E402
 from cnndsl.backends.cuda.providers.cudnn_graph import Elements, declare, plan  # noqa: E402
 from cnndsl.backends.cuda.providers.problem import (  # noqa: E402
     NOTHING,
+    SINGLES,
     Convolution,
     Layout,
+    Memory,
     Pass,
     Tail,
 )
@@ -70,18 +72,20 @@ TAILS = (
     Tail(add=True, relu=True),
     Tail(bias=True, add=True, relu=True),
 )
-ELEMENTS = {
-    "f32": Elements(),
-    "bf16": Elements("BFLOAT16", "BFLOAT16"),
-    "f16": Elements("HALF", "HALF"),
-    "bf16 to f32": Elements("BFLOAT16", "FLOAT"),
-}
+MEMORIES = (
+    SINGLES,
+    Memory("bf16", "bf16"),
+    Memory("f16", "f16"),
+    Memory("bf16", "float"),
+    Memory("f16", "float"),
+)
+"""Types of factors and result; a bias is always of singles."""
 STUB = "CUDNN_SUPPORT_STUB"
 BUILT = 4
 """Plans of a form that are built, to see whether any can be without a device."""
 
 
-def convolutions(*, rounded: bool) -> Iterator[Convolution]:
+def convolutions(memory: Memory, *, rounded: bool) -> Iterator[Convolution]:
     """Walk the forms: three directions, grouped or not, each tail, both layouts."""
     layouts: tuple[Layout, ...] = ("nchw", "nhwc")
     directions: tuple[Pass, ...] = ("forward", "grad_input", "grad_weight")
@@ -92,12 +96,14 @@ def convolutions(*, rounded: bool) -> Iterator[Convolution]:
                 for tail in TAILS if direction == "forward" else TAILS[:1]:
                     image = (8, 64, 28, 28)
                     weight = (64, 64 // groups, 3, 3)
-                    yield Convolution(direction, image, weight, image, slide, tail, layout, rounded)
+                    how = (slide, tail, layout, rounded, memory)
+                    yield Convolution(direction, image, weight, image, *how)
 
 
-def ask(cudnn: Any, device: Any, conv: Convolution, elements: Elements) -> dict[str, int]:
+def ask(cudnn: Any, device: Any, conv: Convolution) -> dict[str, int]:
     """Count the plans that are listed, and say how many of the first can be built here."""
     try:
+        elements = Elements(TYPES[conv.memory.factors], TYPES[conv.memory.result])
         made = declare(cudnn, conv, elements=elements, device_property=device, sm_version=90)
         plan(cudnn, made, rounded=conv.rounded, exact=False, most_workspace=1 << 30)
     except (RuntimeError, cudnn.cudnnGraphNotSupportedError):
@@ -141,10 +147,10 @@ def main() -> None:
             raise SystemExit(subprocess.run([sys.executable, *sys.argv], env=environ).returncode)
     device = cudnn.create_device_properties(json.dumps(H200))
     forms = {}
-    for name, elements in ELEMENTS.items():
-        for rounded in (False, True) if name == "f32" else (True,):
-            for conv in convolutions(rounded=rounded):
-                forms[form_of(conv, name)] = ask(cudnn, device, conv, elements)
+    for memory in MEMORIES:
+        for rounded in (False, True) if memory == SINGLES else (True,):
+            for conv in convolutions(memory, rounded=rounded):
+                forms[form_of(conv)] = ask(cudnn, device, conv)
     told = {
         "device": "NVIDIA H200, described, not present",
         "cudnn": cudnn.backend_version(),

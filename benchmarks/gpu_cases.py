@@ -8,7 +8,7 @@ from typing import Any
 
 from peer_cases import NETS
 
-PRECISIONS = ("fp32", "tf32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 PEERS = ("torch eager", "torch compile", "jax")
 
 
@@ -62,7 +62,7 @@ def _right(*, dry: bool) -> Iterator[Case]:
         told = {"name": "residual", "batch": 2 if dry else 32, "precision": precision}
         yield Case(f"ways of libraries, {precision}", "libraries", told)
     if not dry:
-        for precision in ("tf32", "bf16"):
+        for precision in PRECISIONS[1:]:
             told = {"name": "residual", "batch": 8, "steps": 20, "precision": precision}
             yield Case(f"residual, {precision}", "training", told)
 
@@ -72,7 +72,7 @@ def _fast(*, dry: bool) -> Iterator[Case]:
     for net, kind, batch in workloads:
         title = f"{NETS[net].title} {kind} {batch}"
         told = {"program": NETS[net].program, "kind": kind, "batch": batch, "workload": title}
-        for precision in ("fp32",) if dry else reversed(PRECISIONS):
+        for precision in ("fp32",) if dry else ("bf16", "fp16", "tf32", "fp32"):
             more = {"precision": precision, "runs": 1 if dry else 20}
             yield Case(f"{title}, ours {precision}", "ours", {**told, **more})
         more = {"precision": "fp32" if dry else "bf16", "runs": 1 if dry else 20, "tuned": True}
@@ -86,7 +86,7 @@ def _why(*, dry: bool) -> Iterator[Case]:
     for net, kind, batch in workloads:
         told = {"program": NETS[net].program, "kind": kind, "batch": batch}
         title = f"{NETS[net].title} {kind} {batch}"
-        for precision in ("fp32",) if dry else PRECISIONS[::2]:
+        for precision in ("fp32",) if dry else ("fp32", "bf16"):
             more = {**told, "precision": precision}
             yield Case(f"{title}, time by op, {precision}", "profile", more)
         if not dry:

@@ -21,9 +21,10 @@ from peer_recipe import MOMENTUM, RATE  # noqa: E402
 import cnndsl.ops  # noqa: E402, F401
 from cnndsl.backends import load  # noqa: E402
 from cnndsl.backends.base import Measurement  # noqa: E402
-from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable  # noqa: E402
+from cnndsl.backends.cuda.backend import CudaBackend  # noqa: E402
 from cnndsl.backends.cuda.choices import Choice, Site, as_shipped  # noqa: E402
 from cnndsl.backends.cuda.driver import Driver, Move  # noqa: E402
+from cnndsl.backends.cuda.executable import CudaExecutable  # noqa: E402
 from cnndsl.backends.cuda.libraries import Libraries, Tuner, find_libraries  # noqa: E402
 from cnndsl.compiler import CompileOptions, Training, lower_network, optimize  # noqa: E402
 from cnndsl.ir.graph import Graph  # noqa: E402
@@ -34,6 +35,7 @@ from cnndsl.ops.evaluate import evaluate  # noqa: E402
 from cnndsl.ops.rules import samples  # noqa: E402
 from cnndsl.plan.memory import make_plan  # noqa: E402
 from cnndsl.plan.plan import Plan  # noqa: E402
+from cnndsl.recipes.loss_scale import LossScale  # noqa: E402
 from cnndsl.recipes.optimizers import SGD  # noqa: E402
 from cnndsl.runtime.executable import Executable  # noqa: E402
 from cnndsl.runtime.profile import Ceiling, Profile  # noqa: E402
@@ -42,7 +44,7 @@ from tests.backends.cuda.emulation import LAUNCHED, feeds_of, gap, graph_of, typ
 from tests.backends.cuda.larger import LARGER  # noqa: E402
 from tests.zoo.networks import Subject, feeds  # noqa: E402
 
-BOUNDS = {"fp32": 2e-5, "tf32": 5e-2, "bf16": 3e-1}
+BOUNDS = {"fp32": 2e-5, "tf32": 5e-2, "bf16": 3e-1, "fp16": 1e-1}
 """Largest difference of a loss from the CPU's after some steps, relative to the largest."""
 
 
@@ -57,9 +59,9 @@ def backend(device: str, **changed: Any) -> CudaBackend:
 
 TUNED = (" tuned", " tuned on stand-ins")
 PEAKS = {
-    "A100": {"fp32": 19.5e12, "tf32": 156e12, "bf16": 312e12},
-    "H100": {"fp32": 67e12, "tf32": 494e12, "bf16": 989e12},
-    "H200": {"fp32": 67e12, "tf32": 494e12, "bf16": 989e12},
+    "A100": {"fp32": 19.5e12, "tf32": 156e12, "bf16": 312e12, "fp16": 312e12},
+    "H100": {"fp32": 67e12, "tf32": 494e12, "bf16": 989e12, "fp16": 989e12},
+    "H200": {"fp32": 67e12, "tf32": 494e12, "bf16": 989e12, "fp16": 989e12},
 }
 """Operations a second by datasheet, dense, by a word of the GPU's name."""
 
@@ -129,11 +131,19 @@ def ops(device: str, names: list[str]) -> dict[str, Any]:
     return {"results": count, "worst_share_of_tolerance": worst, "at": at}
 
 
+def loss_scale() -> LossScale | None:
+    """Give how losses are scaled in the precision of this process."""
+    return LossScale() if os.environ.get("CNNDSL_GPU_PRECISION") == "fp16" else None
+
+
 def step_graph(name: str, batch: int) -> Graph:
     """Give a training step of a program of the tests."""
     subject, options = Subject.of(name), CompileOptions(batch=batch)
     training = Training(
-        SGD(lr=0.1), subject.training.loss, loss_options=subject.training.loss_options
+        SGD(lr=0.1),
+        subject.training.loss,
+        loss_options=subject.training.loss_options,
+        scale=loss_scale(),
     )
     return optimize(lower_network(subject.network, options, training=training), options)
 
@@ -192,7 +202,8 @@ def compiled(device: str, ours: Ours, kind: str, batch: int, **changed: Any) -> 
 def network_plan(ours: Ours, kind: str, batch: int) -> Plan:
     """Plan a network, or its training step."""
     options = CompileOptions(batch=batch)
-    wanted = Training(SGD(lr=RATE, momentum=MOMENTUM), LOSS) if kind == "train" else None
+    step = Training(SGD(lr=RATE, momentum=MOMENTUM), LOSS, scale=loss_scale())
+    wanted = step if kind == "train" else None
     graph = optimize(lower_network(ours.network, options, training=wanted), options)
     return make_plan(graph, alignment=256)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cnndsl.backends import load as load_backend
 from cnndsl.backends.base import Backend, Precision
@@ -19,6 +19,7 @@ from cnndsl.ops.pixels import Pixels
 from cnndsl.passes.base import Pass, PassEvent, run_passes
 from cnndsl.passes.pipelines import INFER, TRAIN
 from cnndsl.plan.plan import Plan
+from cnndsl.recipes.loss_scale import LossScale
 from cnndsl.recipes.optimizers import Optimizer
 from cnndsl.runtime.executable import Executable
 from cnndsl.train.step import train_step
@@ -56,6 +57,8 @@ class Training:
     """Its options."""
     clip: float | None = None
     """Largest norm of the gradients; nothing: not clipped."""
+    scale: LossScale | None = None
+    """How the loss is scaled; nothing: not at all, unless the backend keeps gradients as halves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,9 @@ def lower_network(
             loss_settings=training.loss_options,
             pixels=options.pixels,
         )
-        graph = train_step(forward, optimizer=training.optimizer, clip=training.clip)
+        graph = train_step(
+            forward, optimizer=training.optimizer, clip=training.clip, scale=training.scale
+        )
     _tell("lower", begin, graph)
     return graph
 
@@ -190,6 +195,8 @@ def compile_network(
 ) -> Compilation:
     """Compile a network; raises `DiagnosticError` for a program that cannot be, `BackendError`."""
     backend = load_backend(options.device, precision=options.precision)
+    if training is not None and training.scale is None and backend.scales_losses:
+        training = replace(training, scale=LossScale())
     lowered = lower_network(
         network, options, training=training, loss=loss, loss_options=loss_options
     )

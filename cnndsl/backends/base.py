@@ -58,6 +58,11 @@ class Backend(ABC):
         self.precision = precision
         """What it may choose among."""
 
+    @property
+    def scales_losses(self) -> bool:
+        """Whether training needs a scaled loss here: gradients are kept as halves."""
+        return False
+
     def unavailable(self) -> str | None:
         """Say why this backend cannot run here, or nothing if it can."""
         return None

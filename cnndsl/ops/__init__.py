@@ -9,6 +9,7 @@ from cnndsl.ops import fused as fused
 from cnndsl.ops import linalg as linalg
 from cnndsl.ops import loss as loss
 from cnndsl.ops import lrn as lrn
+from cnndsl.ops import magnitude as magnitude
 from cnndsl.ops import norm as norm
 from cnndsl.ops import norm_grad as norm_grad
 from cnndsl.ops import pad as pad

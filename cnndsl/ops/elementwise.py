@@ -189,7 +189,7 @@ def minimum_vjp(b: Builder, node: Node[Attrs], grad: Value) -> Sequence[Value | 
     return operand_gradients(b, node, first, b.emit(select_less, y, x, grad, zero))
 
 
-@define_op("select_less", Trait.ELEMENTWISE)
+@define_op("select_less", Trait.ELEMENTWISE, Trait.INPLACE)
 def select_less(
     attrs: Attrs, a: TensorType, b: TensorType, then: TensorType, other: TensorType
 ) -> TensorType:

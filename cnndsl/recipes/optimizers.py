@@ -32,7 +32,7 @@ class Slots:
     def read(self, slot: str) -> Term:
         """Give the state `slot` of the parameter, of the parameter's type, zero at first."""
         node_id = NodeId(f"{STATE_PREFIX}{self._parameter.node}.{slot}")
-        return _state(self._b, node_id, self._b.type_of(self._parameter))
+        return state(self._b, node_id, self._b.type_of(self._parameter))
 
     def write(self, slot: str, value: Term) -> None:
         """Let a run leave `value` in the state `slot`."""
@@ -45,14 +45,15 @@ class Slots:
         kind = TensorType(self._b.type_of(self._parameter).dtype, ())
         if node_id in self._b.graph.updates:
             return Term(self._b, self._b.graph.updates[node_id])
-        now = _state(self._b, node_id, kind) + 1.0
+        now = state(self._b, node_id, kind) + 1.0
         self._b.graph.updates[node_id] = now.value
         return now
 
 
-def _state(b: Builder, node_id: NodeId, kind: TensorType) -> Term:
+def state(b: Builder, node_id: NodeId, kind: TensorType, *, first: float = 0.0) -> Term:
+    """Give the state `node_id`, which is added where it is missing and begins as `first`."""
     if node_id not in b.graph:
-        attrs = ParameterAttrs(kind, Init("constant", 0.0), trainable=False, decay=False)
+        attrs = ParameterAttrs(kind, Init("constant", first), trainable=False, decay=False)
         b.emit(parameter_op, attrs=attrs, name=node_id)
     return Term(b, Value(node_id))
 

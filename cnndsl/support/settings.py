@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from cnndsl.support.diagnostics import SettingError, error
 from cnndsl.support.suggest import nearest
 
-GpuPrecision = Literal["fp32", "tf32", "bf16"]
+GpuPrecision = Literal["fp32", "tf32", "bf16", "fp16"]
 """How the factors of products are rounded on a GPU."""
 GPU_PRECISIONS: tuple[GpuPrecision, ...] = get_args(GpuPrecision)
 """All of them, the usual one first."""
@@ -36,7 +36,7 @@ class Settings:
     kernel_dir: str | None = None
     """CNNDSL_KERNELS: a folder that keeps compiled kernels, or "off"; nothing: the user's cache."""
     gpu_precision: GpuPrecision = "fp32"
-    """CNNDSL_GPU_PRECISION: "tf32" and "bf16" use tensor cores; "bf16" also halves activations."""
+    """CNNDSL_GPU_PRECISION: but for "fp32" tensor cores; "bf16", "fp16": activations halved."""
     debug: int = 0
     """CNNDSL_DEBUG: 1 stage times, 2 a line a kernel, 3 graphs, 4 sources, 5 assembly."""
 

@@ -11,6 +11,7 @@ from cnndsl.ir.types import TensorType
 from cnndsl.ops.reduce import ReduceAttrs, reduce_sum
 from cnndsl.ops.structural import InputAttrs, input_, parameter
 from cnndsl.recipes.formula import Term
+from cnndsl.recipes.loss_scale import LossScale
 from cnndsl.recipes.optimizers import Optimizer
 
 RATE = NodeId("learning_rate")
@@ -25,25 +26,44 @@ def trainable_parameters(graph: Graph) -> tuple[Value, ...]:
 
 
 def train_step(
-    graph: Graph, *, optimizer: Optimizer, loss: str = "loss", clip: float | None = None
+    graph: Graph,
+    *,
+    optimizer: Optimizer,
+    loss: str = "loss",
+    clip: float | None = None,
+    scale: LossScale | None = None,
 ) -> Graph:
     """Give the graph of one training step.
 
     `graph` is a forward graph in training mode with the scalar output `loss`. The result has the
     same outputs, one more input (`RATE`), and updates for every trainable parameter and for the
     state of the optimizer. With `clip`, gradients are scaled so that their norm over all
-    parameters is at most `clip` (Pascanu, Mikolov, Bengio 2013).
+    parameters is at most `clip` (Pascanu, Mikolov, Bengio 2013). With `scale`, gradients are those
+    of a multiple of the loss on their way to the parameters, and a step whose gradients are not all
+    finite changes nothing but the scale.
     """
     parameters = trainable_parameters(graph)
-    step, grads = backward(graph, graph.outputs[loss], parameters)
+    aim = graph.outputs[loss]
+    scale = scale if parameters else None
+    if scale is not None:
+        graph = graph.copy()
+        b = Builder(graph, Origin(made_by="optimizer"))
+        aim = (Term(b, aim) * scale.begin(b, graph.type_of(aim)).scale).value
+    step, grads = backward(graph, aim, parameters)
     b = Builder(step, Origin(made_by="optimizer"))
     kind = TensorType(step.type_of(step.outputs[loss]).dtype, ())
     rate = b.emit(input_, attrs=InputAttrs(kind), name=RATE)
+    scaling = None if scale is None else scale.begin(b, kind)
+    if scaling is not None:
+        grads = scaling.unscaled(grads)
     if clip is not None and parameters:
         grads = _clipped(b, grads, clip)
     for value in parameters:
         b.origin = Origin(made_by="optimizer", of=value.node)
         step.updates[value.node] = optimizer.update(b, value, grads[value], rate)
+    if scaling is not None:
+        b.origin = Origin(made_by="optimizer")
+        scaling.guard(tuple(step.updates))
     return step
 
 

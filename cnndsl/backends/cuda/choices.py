@@ -13,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,10 @@ def question(key: Key, rules: Rules) -> str:
         steps = (f"{s.op.name}{s.attrs}{list(s.operands)}" for s in program.steps)
         tail = f" then {' '.join(steps)}"
         attrs = replace(attrs, epilogue=None)
-    types = " ".join(map(str, (*key.operands, "->", *key.results)))
+    halves = [*key.halves[0], False, *key.halves[1]] if key.halves[0] else []
+    kinds = (*key.operands, "->", *key.results)
+    marked = zip_longest(map(str, kinds), halves, fillvalue=False)
+    types = " ".join(f"{kind} in halves" if half else str(kind) for kind, half in marked)
     exact = " exact" if rules.exact else ""
     return f"{key.op.name} {attrs} {types}{tail} {rules.policy.precision}{exact}"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
-from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
+from cnndsl.backends.cuda.policy import DEFAULT_POLICY, HALVES, Policy
 from cnndsl.backends.cuda.text import render
 from cnndsl.ir.graph import Node
 from cnndsl.ir.op import Attrs, Op
@@ -28,6 +28,8 @@ ALIGNMENT = 256
 REGISTERS = 65536
 """Of a multiprocessor, on every architecture that is served."""
 PLACEHOLDER = "KERNEL_NAME"
+HALF_BYTES = 2
+"""Of an element of what is kept so."""
 
 
 class Place(Enum):
@@ -149,6 +151,15 @@ class Key:
     """Of a batch norm: rows of the slices whose moments the convolution before it gives; of that
     convolution: whether it is asked for them. 0: none."""
 
+    def is_half(self, place: Place, index: int) -> bool:
+        """Tell whether an operand or a result has two bytes an element."""
+        return any(self.halves[place is Place.RESULT][index : index + 1])
+
+    def nbytes(self, place: Place, index: int) -> int:
+        """Give the bytes of an operand or of a result in memory."""
+        kind = (self.results if place is Place.RESULT else self.operands)[index]
+        return kind.size * HALF_BYTES if self.is_half(place, index) else kind.nbytes
+
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
@@ -157,7 +168,7 @@ class Pointer:
     argument: Argument
     """What is passed."""
     kind: str
-    """C++ type of an element in memory: "float", "bf16"."""
+    """C++ type of an element in memory: "float", "bf16", "f16"."""
 
 
 class KernelBuilder:
@@ -171,9 +182,9 @@ class KernelBuilder:
         """Types of the operands."""
         self.results = key.results
         """Types of the results."""
+        self._key = key
         self.moments = key.moments
         """Rows of the slices whose moments are there, or any number where they are asked for."""
-        self._halves = key.halves
         self.aliased = key.aliased
         """Whether the first result may lie upon an operand of the same type."""
         self.algorithm = ""
@@ -185,15 +196,18 @@ class KernelBuilder:
 
     def operand(self, index: int) -> Pointer:
         """Point at an operand, to be read."""
-        kind = stored(self.operands[index], half=any(self._halves[0][index : index + 1]))
+        kind = stored(self.operands[index], self._half(Place.OPERAND, index))
         nbytes = self.operands[index].size * SIZES[kind]
         return Pointer(Argument(Place.OPERAND, index, nbytes, Access.READ), kind)
 
     def result(self, index: int = 0) -> Pointer:
         """Point at a result, to be written whole."""
-        kind = stored(self.results[index], half=any(self._halves[1][index : index + 1]))
+        kind = stored(self.results[index], self._half(Place.RESULT, index))
         nbytes = self.results[index].size * SIZES[kind]
         return Pointer(Argument(Place.RESULT, index, nbytes, Access.WRITE), kind)
+
+    def _half(self, place: Place, index: int) -> str | None:
+        return self.policy.half if self._key.is_half(place, index) else None
 
     def scratch(self, count: int, kind: str) -> Pointer:
         """Take memory for `count` elements; the first launch that gets it writes it whole."""
@@ -294,10 +308,11 @@ ELEMENTS = {
 }
 """Element types in C++."""
 
-HALF = "bf16"
-"""Element type of what is kept in two bytes; kernels compute with it as with a float."""
-SIZES = {HALF: 2, **{name: dtype.nbytes for dtype, name in ELEMENTS.items()}}
-"""Bytes of the element types of memory."""
+SIZES = {
+    **dict.fromkeys(HALVES.values(), HALF_BYTES),
+    **{name: dtype.nbytes for dtype, name in ELEMENTS.items()},
+}
+"""Bytes of the element types of memory; kernels compute with a half as with a float."""
 WIDE = 16
 """Bytes of the widest access."""
 
@@ -307,9 +322,9 @@ def element(kind: TensorType) -> str:
     return ELEMENTS[kind.dtype]
 
 
-def stored(kind: TensorType, *, half: bool) -> str:
-    """Give the C++ type in which a tensor's elements lie in memory."""
-    return HALF if half else element(kind)
+def stored(kind: TensorType, half: str | None) -> str:
+    """Give the C++ type in which a tensor's elements lie in memory: `half` if there is one."""
+    return half or element(kind)
 
 
 def vector_of(*pointers: Pointer) -> int:

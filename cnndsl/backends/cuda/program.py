@@ -7,6 +7,8 @@ from copy import copy
 from dataclasses import dataclass, replace
 
 from cnndsl.backends.cuda.driver import Command, Fill, Invoke, Move, Run, Stretch
+from cnndsl.backends.cuda.joined import Update, in_order, waves
+from cnndsl.backends.cuda.joined_launch import table_bytes, wave_launch
 from cnndsl.backends.cuda.kernel import (
     ALIGNMENT,
     Access,
@@ -23,14 +25,7 @@ from cnndsl.backends.cuda.layout import is_turned
 from cnndsl.backends.cuda.moments import moment_places, norms_after
 from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.table import kernels as rules
-from cnndsl.backends.cuda.updates import (
-    Update,
-    groups,
-    origin,
-    own_memory,
-    table_bytes,
-    waves,
-)
+from cnndsl.backends.cuda.updates import NONE_APART, Apart, origin, own_memory
 from cnndsl.ir.graph import NodeId, Value
 from cnndsl.ops.rules import Array
 from cnndsl.ops.structural import input_
@@ -128,19 +123,17 @@ class Layout:
     outputs: Mapping[str, int]
     """Where outputs are brought to safety before parameters are overwritten."""
     own: Mapping[Value, int]
-    """Values that have memory of their own, as updates which wait for the end read them."""
+    """Values that have memory of their own, as steps that are not done at their place need it."""
     fed: Mapping[NodeId, int]
     """Where inputs are put that lie otherwise in the program than they come."""
     tables: tuple[int, int]
-    """First byte of the rows and of the blocks of joined updates."""
+    """First byte of the rows and of the blocks of joined steps."""
     nbytes: int
     """Size of the block."""
 
     @classmethod
-    def of(
-        cls, plan: Plan, kernels: Mapping[NodeId, Kernel], waiting: Sequence[Step] = ()
-    ) -> Layout:
-        """Lay out the memory of a plan and of its kernels; `waiting` are updates put off."""
+    def of(cls, plan: Plan, kernels: Mapping[NodeId, Kernel], apart: Apart = NONE_APART) -> Layout:
+        """Lay out the memory of a plan and of its kernels; `apart` are the steps to be joined."""
         top = 0
 
         def take(nbytes: int) -> int:
@@ -159,13 +152,13 @@ class Layout:
         if plan.copies:
             for name, value in plan.graph.outputs.items():
                 outputs[name] = take(plan.slots[value].nbytes)
-        own = {v: take(plan.slots[v].nbytes) for v in own_memory(plan, waiting)}
+        own = {v: take(plan.slots[v].nbytes) for v in own_memory(plan, apart)}
         fed = {
             node.id: take(node.type.nbytes)
             for node in plan.graph.nodes()
             if node.op is input_ and is_turned(node.type.shape)
         }
-        rows, blocks = table_bytes(waiting)
+        rows, blocks = table_bytes(apart.steps)
         tables = take(rows), take(blocks)
         return cls(arenas, scratch, scratch_bytes, moments, reports, outputs, own, fed, tables, top)
 
@@ -183,23 +176,28 @@ class Program:
         kernels: Mapping[NodeId, Kernel],
         layout: Layout,
         base: int,
-        waiting: Sequence[Step] = (),
+        apart: Apart = NONE_APART,
         *,
+        half: str | None = None,
         poison: bool = False,
     ) -> None:
-        """Bind to memory that begins at `base`; `waiting` are updates that are done last.
+        """Bind to memory that begins at `base`; the steps `apart` are joined.
 
-        `poison` fills memory whose lifetime has ended.
+        `half` is the element type of what has two bytes an element. `poison` fills memory whose
+        lifetime has ended.
         """
         self._plan = plan
         self._kernels = kernels
         self._layout = layout
         self._base = base
         self._poison = poison
-        self._waiting = waiting
+        self._apart = apart
+        self._half = half
         self._bound: tuple[tuple[int, int, int], ...] = ()
         self._fed: Mapping[NodeId, int] = {n: base + place for n, place in layout.fed.items()}
-        self._updates, self.tables = self._join()
+        self._tops = [base + place for place in layout.tables]
+        self.tables: list[tuple[int, Array]] = []
+        self._shadows, self._updates = self._join(apart.first), self._join(apart.last)
         self._turned = self._turn()
 
     def bind(self, feeds: Mapping[NodeId, int]) -> Program:
@@ -220,34 +218,38 @@ class Program:
         slot = self._plan.slots[Value(name)]
         if name in self._fed:
             return True
-        reads = (origin(self._plan, v) for step in self._waiting for v in step.node.operands)
+        reads = (origin(self._plan, v) for step in self._apart.steps for v in step.node.operands)
         return slot.type.nbytes > 0 and Value(name) not in reads
 
-    def _join(self) -> tuple[list[Command], list[tuple[int, Array]]]:
-        """Give the commands of the updates, and the tables that they need at their addresses."""
+    def _join(self, steps: Sequence[Step]) -> list[Command]:
+        """Give the commands of steps as few launches, and keep the tables that those need."""
         updates = [
             Update(
                 step,
                 tuple(map(self._where, step.node.operands, step.operands)),
                 self._where(step.node.results[0], step.results[0]),
+                self._half,
+                kept=step.results[0].arena is Arena.STATE or step in self._apart.first,
             )
-            for step in self._waiting
+            for step in steps
         ]
-        tops = [self._base + place for place in self._layout.tables]
         commands: list[Command] = []
-        tables: list[tuple[int, Array]] = []
         for wave in waves(updates):
-            joined, alone = groups(wave)
-            for group in joined:
-                stretches = []
-                for index, table in enumerate((group.rows, group.blocks)):
-                    tables.append((tops[index], table))
-                    stretches.append(Stretch(tops[index], table.nbytes, Access.READ))
-                    tops[index] += -(-table.nbytes // ALIGNMENT) * ALIGNMENT
-                commands.append(Run(group.launch, tuple(stretches)))
+            chains, alone = in_order(wave)
+            if chains:
+                made = wave_launch(chains)
+                stretches = tuple(map(self._table, (0, 1), (made.rows, made.blocks)))
+                commands.append(Run(made.launch, stretches))
             for update in alone:
                 commands.extend(self._runs(update.step))
-        return commands, tables
+        return commands
+
+    def _table(self, index: int, table: Array) -> Stretch:
+        """Give a table its place among the rows (0) or the blocks (1)."""
+        place = self._tops[index]
+        self.tables.append((place, table))
+        self._tops[index] += -(-table.nbytes // ALIGNMENT) * ALIGNMENT
+        return Stretch(place, table.nbytes, Access.READ)
 
     def _where(self, value: Value, slot: Slot) -> int:
         """Give the address of a value, which the plan has put in `slot`."""
@@ -289,10 +291,10 @@ class Program:
         ]
 
     def run(self) -> list[Command]:
-        """Give all commands of a run: steps, then the updates that waited, then what comes last."""
-        names = {step.node.id for step in self._waiting}
+        """Give all commands of a run: shadows, steps, updates that waited, and what comes last."""
+        names = {step.node.id for step in self._apart.steps}
         dying = self._dying(Phase.RUN)
-        commands = self.before()
+        commands = [*self.before(), *self._shadows]
         for index, step in enumerate(self._plan.steps):
             if step.node.id not in names:
                 commands.extend(self._runs(step))
@@ -300,8 +302,8 @@ class Program:
         return [*commands, *self._updates, *self.after()]
 
     def launches(self) -> list[Launch]:
-        """Give the functions of the joined updates, and of what turns inputs."""
-        commands = (*self._updates, *self._turned)
+        """Give the functions of the joined steps, and of what turns inputs."""
+        commands = (*self._shadows, *self._updates, *self._turned)
         return [command.launch for command in commands if isinstance(command, Run)]
 
     def _turn(self) -> list[Command]:

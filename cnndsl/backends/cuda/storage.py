@@ -1,9 +1,10 @@
 """What lies in device memory in which form: views, and activations of sixteen bits.
 
-With the precision "bf16" the values between layers, and their gradients, have two bytes an element
-(bfloat16: the exponent of a single, eight bits of precision). Singles stay: inputs as they are fed,
-parameters, their gradients and updates, statistics and sums, scores and losses, and what leaves the
-device. Kernels compute in single precision whatever the memory holds.
+With the precisions "bf16" and "fp16" the values between layers, and their gradients, have two bytes
+an element (bfloat16: the exponent of a single, 8 bits of precision; half: numbers from 6e-8 to
+65,504, 11 bits), and so have copies of weights that products read (`shadows.py`). Singles stay:
+inputs as they are fed, parameters, their gradients and updates, statistics and sums, scores and
+losses, and what leaves the device. Kernels compute in single precision whatever the memory holds.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cnndsl.backends.cuda.kernel import HALF_BYTES
 from cnndsl.backends.cuda.layout import same_order
 from cnndsl.backends.cuda.policy import Policy
+from cnndsl.backends.cuda.shadows import is_shadow
 from cnndsl.ir.graph import Graph, Node, Value
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
@@ -46,7 +49,6 @@ from cnndsl.ops.shape import (
 from cnndsl.ops.softmax import maxout
 from cnndsl.plan.storage import Storage
 
-HALF_BYTES = 2
 MAKERS: frozenset[Op[Any]] = frozenset(
     (
         conv2d,
@@ -104,7 +106,7 @@ class CudaStorage(Storage):
 
 def storage_of(graph: Graph, policy: Policy) -> CudaStorage:
     """Decide how the values of a graph are kept."""
-    return CudaStorage(_halves(graph) if policy.halves else frozenset())
+    return CudaStorage(_halves(graph) if policy.half else frozenset())
 
 
 def _halves(graph: Graph) -> frozenset[Value]:
@@ -118,6 +120,8 @@ def _halves(graph: Graph) -> frozenset[Value]:
         kinds = [graph.type_of(value) for value in node.operands]
         if kinds and plain.is_view(node, kinds[0]):
             views.append((node.operands[0], node.results[0]))
+        if is_shadow(graph, node):
+            found.update(node.results)
         pointwise = Trait.ELEMENTWISE in node.op.traits
         # What is done to gradients of parameters, as for their norm, is no activation.
         apart = pointwise and any(v in learned and graph.type_of(v).rank > 1 for v in node.operands)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from cnndsl.backends.base import Measurement
 from cnndsl.backends.cuda.choices import OWN, Choice, Choices, question
 from cnndsl.backends.cuda.driver import Command, Driver, Fill, Recording, Stretch
+from cnndsl.backends.cuda.halves import from_halves, to_halves
 from cnndsl.backends.cuda.kernel import ALIGNMENT, Argument, Kernel, Key, Place
 from cnndsl.backends.cuda.program import POISON, bind, key_of, launches_of, write_kernel
 from cnndsl.backends.cuda.providers.base import Provider, Rules, Way
@@ -35,7 +37,7 @@ MOST_COPIES = 32
 """Of the buffers."""
 NOISE = 1.02
 """Times this much are the same time."""
-UNITS = {"fp32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-8}
+UNITS = {"fp32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-8, "fp16": 2.0**-11}
 """Half a unit in the last place of a factor, by precision."""
 SLACK = 16.0
 """Two sums of K products differ by about u sqrt(K) of the largest; so many times that is refused.
@@ -46,7 +48,8 @@ A wrong index or a factor left out makes differences near 1.
 
 def depth_of(key: Key, rules: Rules) -> int:
     """Give the length of a step's sums."""
-    found = convolution_of(key, rounded=rules.rounded) or product_of(key, rounded=rules.rounded)
+    told: dict[str, Any] = {"rounded": rules.rounded, "half": rules.policy.half}
+    found = convolution_of(key, **told) or product_of(key, **told)
     assert found is not None, "libraries have ways for these alone"
     return found.depth
 
@@ -59,18 +62,22 @@ def bound_of(key: Key, rules: Rules) -> float:
 class Trial:
     """Memory for one step on a device, several times over, with random numbers for operands."""
 
-    def __init__(self, driver: Driver, key: Key, kernels: Sequence[Kernel]) -> None:
+    def __init__(
+        self, driver: Driver, key: Key, kernels: Sequence[Kernel], half: str | None = None
+    ) -> None:
         """Take the memory and fill the operands; raises `BackendError` where there is not enough.
 
-        Scratch and reports are there once.
+        Scratch and reports are there once. `half` is the type of what has two bytes an element.
         """
         self._driver = driver
         self._key = key
+        self._half = half or ""
         self._places: list[int] = []
         top = 0
-        for kind in (*key.operands, *key.results):
+        places = [(Place.OPERAND, i) for i in range(len(key.operands))]
+        for place, index in (*places, (Place.RESULT, 0)):
             self._places.append(top)
-            top += -(-max(kind.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+            top += -(-max(key.nbytes(place, index), 1) // ALIGNMENT) * ALIGNMENT
         self._one = top
         wished = ceil(2 * driver.cache_bytes / top)
         self._copies = max(1, min(wished, MOST_COPIES, RUNS))
@@ -80,8 +87,11 @@ class Trial:
         self._report = self._scratch + own
         rng = np.random.default_rng(0)
         for copy in range(self._copies):
-            for kind, place in zip(key.operands, self._places, strict=False):
-                driver.write(self._base + copy * top + place, _random(kind, rng))
+            for index, kind in enumerate(key.operands):
+                array = _random(kind, rng)
+                if key.is_half(Place.OPERAND, index):
+                    array = to_halves(array, self._half)
+                driver.write(self._base + copy * top + self._places[index], array)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -111,11 +121,12 @@ class Trial:
         """Run a kernel once on memory full of NaN, and give its result."""
         kind = self._key.results[0]
         address = self._base + self._places[len(self._key.operands)]
-        fill = Fill(address, kind.nbytes, POISON)
+        fill = Fill(address, self._key.nbytes(Place.RESULT, 0), POISON)
         self._driver.do([fill, *self.commands(kernel, 0)])
-        array = np.empty(kind.shape, kind.dtype.numpy)
+        halved = self._key.is_half(Place.RESULT, 0)
+        array = np.empty(kind.shape, np.uint16 if halved else kind.dtype.numpy)
         self._driver.read(address, array)
-        return array
+        return from_halves(array, self._half) if halved else array
 
     def record(self, kernel: Kernel) -> Recording:
         """Record many runs of a kernel, each on the next copy of the memory."""
@@ -156,9 +167,17 @@ class Timed:
         return Choice(best, medians[best], max(times) - min(times), medians[OWN])
 
 
-def measure(driver: Driver, key: Key, own: Kernel, ways: Sequence[Way], *, bound: float) -> Timed:
+def measure(
+    driver: Driver,
+    key: Key,
+    own: Kernel,
+    ways: Sequence[Way],
+    *,
+    bound: float,
+    half: str | None = None,
+) -> Timed:
     """Hold each way to our own kernel, and time those that give the same."""
-    trial = Trial(driver, key, [own, *(way.kernel for way in ways)])
+    trial = Trial(driver, key, [own, *(way.kernel for way in ways)], half)
     try:
         driver.load(launches_of([own, *(way.kernel for way in ways)]))
         wanted = trial.result(own)
@@ -212,7 +231,8 @@ def tune(
             continue
         own = write_kernel(steps[0], key, rules.policy)
         asked = question(key, rules)
-        timed = measure(driver, key, own, ways, bound=bound_of(key, rules))
+        bound, half = bound_of(key, rules), rules.policy.half
+        timed = measure(driver, key, own, ways, bound=bound, half=half)
         choice = timed.choice()
         choices.put(asked, choice)
         yield Measurement(

@@ -29,7 +29,7 @@ def wide_channels(policy: Policy) -> int:
     """Give the channels of 16 bytes of factors; 1 where they are fetched one by one anyway."""
     if policy.precision == "fp32":
         return 1
-    return WIDE // (2 if policy.halves else 4)
+    return WIDE // (2 if policy.half else 4)
 
 
 def widened(graph: Graph, policy: Policy) -> Graph:

@@ -11,6 +11,7 @@ from cnndsl.backends.cpu.backend import CpuBackend
 from cnndsl.ir.op import Attrs, Op
 from cnndsl.ir.types import DType, TensorType, f32
 from cnndsl.ops.evaluate import evaluate
+from cnndsl.ops.magnitude import largest_magnitude
 from cnndsl.ops.pool import (
     AvgPool2dGradAttrs,
     Pool2dAttrs,
@@ -52,6 +53,17 @@ def with_ties(shape: tuple[int, ...], seed: int) -> Array:
     array[rng.random(shape) < 0.01] = np.nan
     array.reshape(-1, shape[-1])[0] = -np.inf
     return array
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("array", "place"), [(0, 0), (0, 32_999), (1, 16_384), (1, 39_999)])
+@pytest.mark.parametrize("target", ["host", "haswell"])
+def test_a_number_that_is_not_finite_is_the_largest_magnitude(
+    array: int, place: int, bad: float, target: str
+) -> None:
+    arrays = [np.linspace(-1, 1, 33_000), np.linspace(-1, 1, 40_000)]
+    arrays[array][place] = bad
+    assert compare(largest_magnitude, Attrs(), arrays, target=target) == 0
 
 
 SHAPES = [

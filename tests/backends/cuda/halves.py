@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,29 @@ from cnndsl.ir.types import DType, TensorType
 from cnndsl.ops.elementwise import mul
 from cnndsl.ops.rules import Array, Sample
 from cnndsl.ops.structural import InputAttrs, input_
+from cnndsl.support.settings import GpuPrecision
+
+
+@dataclass(frozen=True)
+class Format:
+    """Numbers of two bytes."""
+
+    unit: float
+    """The most that rounding changes a number by, relative to it."""
+    least: float
+    """And beside that, as the smallest numbers lie so far apart."""
+    infinite: float
+    """From here on numbers are infinite."""
+    near: Callable[[Array], Array]
+    """Rounds singles to the nearest of them, which are singles again."""
+
+    def bound(self, exact: Array) -> Array:
+        """Give how far the nearest of them may be."""
+        return np.asarray(self.unit * np.abs(exact) + self.least)
+
+
+def _through(array: Array, kind: type[np.floating[Any]]) -> Array:
+    return array.astype(kind).astype(np.float32)
 
 
 def rounded(array: Array, bits: int) -> Array:
@@ -20,6 +45,13 @@ def rounded(array: Array, bits: int) -> Array:
     whole = array.astype(np.float32).view(np.uint32).astype(np.uint64)
     kept = (whole + (1 << (bits - 1))) >> bits << bits
     return kept.astype(np.uint32).view(np.float32)
+
+
+FORMATS: dict[GpuPrecision, Format] = {
+    "bf16": Format(2.0**-8, 0.0, float("inf"), lambda array: rounded(array, 16)),
+    "fp16": Format(2.0**-11, 2.0**-25, 65520.0, lambda array: _through(array, np.float16)),
+}
+"""What is kept in two bytes, by the precision that keeps it so."""
 
 
 def between_halves(op: Op[Any], cases: list[Sample]) -> Graph:

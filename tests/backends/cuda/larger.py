@@ -10,7 +10,9 @@ from cnndsl.ops.activations import LeakyReluAttrs, leaky_relu
 from cnndsl.ops.conv import Conv2dAttrs, Conv2dGradAttrs
 from cnndsl.ops.elementwise import add, mul
 from cnndsl.ops.linalg import DenseAttrs, MatmulAttrs
+from cnndsl.ops.lrn import LrnAttrs
 from cnndsl.ops.norm import BatchNormAttrs, BatchNormGradAttrs
+from cnndsl.ops.pad import PadAttrs, PadGradAttrs
 from cnndsl.ops.pixels import Pixels, UnpackPixelsAttrs
 from cnndsl.ops.pool import AvgPool2dGradAttrs, Pool2dAttrs
 from cnndsl.ops.random import DropoutMaskAttrs
@@ -18,7 +20,7 @@ from cnndsl.ops.reduce import ArgmaxAttrs, ReduceAttrs
 from cnndsl.ops.resize import ResizeAttrs, ResizeGradAttrs
 from cnndsl.ops.rules import Sample
 from cnndsl.ops.scalar import ScalarProgram, ScalarStep
-from cnndsl.ops.shape import ConcatAttrs, SliceAttrs, SplitAttrs, TransposeAttrs
+from cnndsl.ops.shape import ConcatAttrs, SliceAttrs, SliceGradAttrs, SplitAttrs, TransposeAttrs
 from cnndsl.ops.softmax import SoftmaxAttrs
 
 _LABELS = TensorType(DType.I64, (70,))
@@ -46,6 +48,39 @@ LARGER: dict[str, list[Sample]] = {
     "dense": [
         Sample((f32(40, 200), f32(150, 200), f32(150)), DenseAttrs()),
         Sample((f32(40, 64), f32(72, 64), f32(72), f32(40, 72)), DenseAttrs(epilogue=_ADDED)),
+    ],
+    "largest_magnitude": [
+        Sample((f32(9, 1000), f32(5000), f32()), low=-3.0),
+        Sample(tuple(f32(1 + i % 3) for i in range(140)), low=-3.0),
+        Sample((f32(700, 1000),), low=-3.0),
+    ],
+    "lrn": [
+        Sample((f32(2, 16, 3, 5),), LrnAttrs(5, 0.3)),
+        Sample((f32(2, 12, 3, 5),), LrnAttrs(7, 0.3)),
+        Sample((f32(1, 24, 9, 5),), LrnAttrs(19, 0.3)),
+    ],
+    "lrn_grad": [
+        Sample((f32(2, 16, 3, 5), f32(2, 16, 3, 5)), LrnAttrs(5, 0.3)),
+        Sample((f32(2, 12, 3, 5), f32(2, 12, 3, 5)), LrnAttrs(7, 0.3)),
+        Sample((f32(1, 24, 9, 5), f32(1, 24, 9, 5)), LrnAttrs(19, 0.3)),
+    ],
+    "pad": [
+        Sample((f32(2, 8, 3, 4),), PadAttrs(lo, hi, mode, 0.5))
+        for mode in ("constant", "edge", "reflect")
+        for lo, hi in (((0, 0, 1, 2), (0, 0, 2, 0)), ((0, 4, 1, 0), (0, 4, 0, 1)))
+    ],
+    "pad_grad": [
+        Sample((f32(2, 8 + 2 * c, 6, 6),), PadGradAttrs((2, 8, 3, 4), PadAttrs(lo, hi, mode)))
+        for mode in ("edge", "reflect")
+        for c, lo, hi in ((0, (0, 0, 1, 2), (0, 0, 2, 0)), (4, (0, 4, 2, 1), (0, 4, 1, 1)))
+    ],
+    "slice_grad": [
+        Sample((f32(2, 8, 3, 4),), SliceGradAttrs((2, 24, 5, 7), (0, start, 1, 0), stops, steps))
+        for start, stops, steps in (
+            (8, (2, 16, 4, 4), ()),
+            (6, (2, 14, 4, 4), ()),
+            (8, (2, 24, 4, 7), (1, 2, 1, 2)),
+        )
     ],
     "transpose": [Sample((f32(3, 16, 5, 7),), TransposeAttrs((0, 2, 3, 1)))],
     "slice": [Sample((f32(2, 24, 5, 7),), SliceAttrs((0, 8, 1, 0), (2, 16, 3, 7)))],

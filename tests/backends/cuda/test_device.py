@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from cnndsl.backends import load
-from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable
+from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.cupy_driver import CupyDriver
 from cnndsl.backends.cuda.device import GpuBackend, driver_of, libraries_of, why_not
 from cnndsl.backends.cuda.driver import Invoke, Stretch
+from cnndsl.backends.cuda.executable import CudaExecutable
 from cnndsl.backends.cuda.folders import code_folder, prepare
 from cnndsl.backends.cuda.kernel import Access, Call
 from cnndsl.backends.cuda.lending import DeviceArray, HostMemory

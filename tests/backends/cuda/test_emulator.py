@@ -277,6 +277,35 @@ def test_halves_round_to_the_nearest_even_and_come_back(machine: EmulatedDriver)
     assert np.all(np.abs(y[0][6:8] - x[6:8]) <= 2.0**-8 * np.array([2.0**-126, 0.125]))
 
 
+def test_every_half_of_ieee_comes_back_and_what_lies_between_goes_to_the_nearest(
+    machine: EmulatedDriver,
+) -> None:
+    """All finite halves, the middles between neighbours, and what is just beside those."""
+    halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+    middles = (halves + np.append(halves[1:], np.float32(65536))) / 2
+    below, above = np.nextafter(middles, np.float32(0)), np.nextafter(middles, np.float32(np.inf))
+    x = np.concatenate([halves, middles, below, above])
+    x = np.concatenate([x, -x, np.array([np.inf, -np.inf, np.nan, 1e-45, 3e38], np.float32)])
+    x = np.resize(x, -(-x.size // 64) * 64)
+    y, words = written(x.size), written(x.size, np.uint32)
+    body = f"""
+    for (int i = threadIdx.x; i < {x.size}; i += 64) {{
+        f16 half;
+        half = a0[i];
+        const f16 copied = half;
+        a1[i] = copied;
+        a2[i] = two_f16(a0[i], -a0[i]);
+    }}
+    """
+    run(machine, body, (x, Access.READ), y, words)
+    with np.errstate(over="ignore"):
+        expected = x.astype(np.float16)
+    assert np.array_equal(y[0], expected.astype(np.float32), equal_nan=True)
+    real = ~np.isnan(x)
+    assert np.array_equal((words[0] & 0xFFFF)[real], expected.view(np.uint16)[real])
+    assert np.array_equal((words[0] >> 16)[real], (-expected).view(np.uint16)[real])
+
+
 def test_moves_and_fills(machine: EmulatedDriver) -> None:
     address = machine.allocate(256)
     machine.write(address, np.arange(8, dtype=np.int32))

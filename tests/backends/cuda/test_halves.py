@@ -9,6 +9,7 @@ import pytest
 
 from cnndsl.backends.cuda.emulated.driver import ORDERS
 from cnndsl.backends.cuda.policy import Policy
+from cnndsl.backends.cuda.shadows import with_shadows
 from cnndsl.backends.cuda.storage import READERS, CudaStorage, storage_of
 from cnndsl.ir.op import Op, Trait
 from cnndsl.ir.types import DType, TensorType
@@ -17,15 +18,14 @@ from cnndsl.ops.rules import samples
 from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Arena
 from cnndsl.plan.verify import verify_plan
+from cnndsl.support.settings import GpuPrecision
 from tests.backends.cuda.emulation import LAUNCHED, backend, driver, feeds_of, needs_emulator, typed
-from tests.backends.cuda.halves import between_halves, rounded
+from tests.backends.cuda.halves import FORMATS, between_halves
 from tests.backends.cuda.larger import LARGER
 from tests.backends.cuda.test_networks import begin, train, training_graph
 
 BF16 = Policy("bf16")
-UNIT = 2.0**-8
-"""The most that rounding to bfloat16 changes a number by, relative to it."""
-
+both = pytest.mark.parametrize("precision", FORMATS)
 HALVABLE = [op for op in LAUNCHED if op in READERS or Trait.ELEMENTWISE in op.traits]
 
 
@@ -34,22 +34,26 @@ def _is_wide(kind: TensorType) -> bool:
 
 
 @needs_emulator
+@both
 @pytest.mark.parametrize("op", HALVABLE, ids=lambda op: op.name)
-def test_an_op_on_halves_is_the_reference_on_what_they_hold(op: Op[Any]) -> None:
-    """Operands are numbers of bfloat16, so all that is lost is the rounding of the result.
+def test_an_op_on_halves_is_the_reference_on_what_they_hold(
+    op: Op[Any], precision: GpuPrecision
+) -> None:
+    """Operands are numbers of the format, so all that is lost is the rounding of the result.
 
     A sum is in single precision; each element of a result is rounded once.
     """
     cases = [*samples[op](), *LARGER.get(op.name, ())]
     graph = between_halves(op, cases)
     drawn = feeds_of(op, cases)
-    feeds = {n: rounded(a, 16) if a.dtype.kind == "f" else a for n, a in drawn.items()}
+    policy, form = Policy(precision), FORMATS[precision]
+    feeds = {n: form.near(a) if a.dtype.kind == "f" else a for n, a in drawn.items()}
     feeds["one"] = np.ones((), np.float32)
     machine = driver(guarded=True)
-    serving = backend(machine, policy=BF16, poison=True)
+    serving = backend(machine, policy=policy, poison=True)
     plan = serving.plan(graph)
     verify_plan(plan)
-    halves = storage_of(graph, BF16).halves
+    halves = storage_of(graph, policy).halves
     met = [v for node in graph.nodes() if node.op is op for v in (*node.operands, *node.results)]
     if any(_is_wide(graph.type_of(v)) for v in met):
         assert halves & set(met), "nothing is halved, so nothing is shown"
@@ -60,7 +64,7 @@ def test_an_op_on_halves_is_the_reference_on_what_they_hold(op: Op[Any]) -> None
         exact = expected[name]
         sample = cases[int(name[1:].partition("_")[0])]
         scale = max(1.0, float(np.max(np.abs(exact), initial=0.0)))
-        bound = UNIT * np.abs(exact) + 2 * sample.tolerance * scale
+        bound = form.bound(exact) + 2 * sample.tolerance * scale
         assert np.all(np.abs(found - exact) <= bound), name
     for order in ORDERS[1:]:
         machine.order = order
@@ -105,12 +109,16 @@ def test_a_plan_of_halves_is_proven_and_smaller(name: str) -> None:
 def test_a_plan_that_was_made_otherwise_is_made_anew() -> None:
     graph = training_graph("residual", batch=2)
     executable = backend(driver(), policy=BF16).compile(make_plan(graph, alignment=256))
-    assert executable.plan.storage == storage_of(graph, BF16)
+    assert executable.plan.storage == storage_of(with_shadows(graph, BF16), BF16)
+    assert backend(driver(), policy=BF16).compile(executable.plan).plan is executable.plan
 
 
 @needs_emulator
+@both
 @pytest.mark.parametrize("name", ["lenet", "residual", "inception", "separable"])
-def test_ten_steps_in_bf16_learn_as_in_single_precision(name: str) -> None:
+def test_ten_steps_in_halves_learn_as_in_single_precision(
+    name: str, precision: GpuPrecision
+) -> None:
     """The loss falls as far; the steps are the same but for the bits that halves lose.
 
     Each value between layers is off by up to 2^-8 of itself, at random; a loss is an average over
@@ -118,7 +126,7 @@ def test_ten_steps_in_bf16_learn_as_in_single_precision(name: str) -> None:
     """
     graph = training_graph(name, batch=8)
     single = train(backend(driver()).compile(make_plan(graph, alignment=256)), graph, 10)
-    serving = backend(driver(), policy=BF16, poison=True)
+    serving = backend(driver(), policy=Policy(precision), poison=True)
     half = train(serving.compile(serving.plan(graph)), graph, 10)
     falls = [np.array([float(step["loss"]) for step in steps]) for steps in (single, half)]
     assert np.all(np.isfinite(falls[1]))

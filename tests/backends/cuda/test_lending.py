@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from cnndsl.backends.cuda.backend import CudaExecutable
 from cnndsl.backends.cuda.borrowing import MOST_RECORDINGS
 from cnndsl.backends.cuda.driver import Command, Recording
 from cnndsl.backends.cuda.emulated.driver import EmulatedDriver, EmulatedRecording
+from cnndsl.backends.cuda.executable import CudaExecutable
 from cnndsl.backends.reference.backend import ReferenceBackend
 from cnndsl.ir.builder import Builder
 from cnndsl.ir.graph import Graph

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,21 @@ from tests.backends.cuda.emulation import (
     needs_emulator,
     typed,
 )
-from tests.backends.cuda.halves import between_halves, rounded
+from tests.backends.cuda.halves import FORMATS, between_halves, rounded
 from tests.backends.cuda.larger import LARGER
 
 pytestmark = needs_emulator
 
 PRODUCTS = ("matmul", "dense", "conv2d", "conv2d_grad_input", "conv2d_grad_weight")
-BITS = {"tf32": 13, "bf16": 16}
+BITS: dict[GpuPrecision, int] = {"tf32": 13, "bf16": 16, "fp16": 13}
 """Bits of a single that a factor loses."""
+
+
+NEAR: dict[GpuPrecision, Callable[[Array], Array]] = {
+    "tf32": lambda array: rounded(array, 13),
+    **{precision: form.near for precision, form in FORMATS.items()},
+}
+"""How factors are rounded."""
 
 
 def results(
@@ -53,7 +61,7 @@ def results(
     return first
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_factors_without_rounding_give_the_sums_of_the_reference(
     name: str, precision: GpuPrecision
@@ -66,14 +74,14 @@ def test_factors_without_rounding_give_the_sums_of_the_reference(
         assert gap(array, expected[key]) < 1e-5, key
 
 
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
 def test_factors_are_rounded_to_the_nearest(precision: GpuPrecision) -> None:
     op = OPS["matmul"]
     cases = [Sample((f32(48, 40), f32(40, 36)))]
     feeds = feeds_of(op, cases)
     graph = graph_of(op, cases, DType.F32)
     found = results(op, cases, feeds, precision)["y0_0"]
-    near = {name: rounded(array, BITS[precision]) for name, array in feeds.items()}
+    near = {name: NEAR[precision](array) for name, array in feeds.items()}
     assert gap(found, evaluate(graph, near, dtype=DType.F64)["y0_0"]) < 1e-6
     exact = evaluate(graph, feeds, dtype=DType.F64)["y0_0"]
     assert 1e-5 < gap(found, exact) < 2.0 ** (BITS[precision] - 22)
@@ -82,7 +90,7 @@ def test_factors_are_rounded_to_the_nearest(precision: GpuPrecision) -> None:
 def test_the_way_is_named() -> None:
     graph = graph_of(OPS["dense"], LARGER["dense"], DType.F32)
     plan = make_plan(graph, alignment=256)
-    words: dict[GpuPrecision, str] = {"fp32": "plain", "tf32": "tf32", "bf16": "bf16"}
+    words: dict[GpuPrecision, str] = {"fp32": "plain", **{p: p for p in NEAR}}
     for precision, word in words.items():
         ways = backend(driver(), policy=Policy(precision)).algorithms(plan)
         assert {way.split()[0] for way in ways.values()} == {word}
@@ -126,7 +134,7 @@ FAULTS = [
 """What is replaced in the template by what."""
 
 
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
 @pytest.mark.parametrize(("right", "wrong"), FAULTS, ids=range(len(FAULTS)))
 def test_a_fault_in_the_template_is_found(
     monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, precision: GpuPrecision
@@ -141,9 +149,10 @@ LOADS = [("(lane / 8) % 2 *", "(lane / 8) / 2 *"), ("step * ", "0 * "), ("lane %
 """What is replaced in how fragments are fetched by what."""
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize(("right", "wrong"), LOADS, ids=range(len(LOADS)))
 def test_a_fragment_in_the_wrong_place_is_found(
-    monkeypatch: pytest.MonkeyPatch, right: str, wrong: str
+    monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, precision: GpuPrecision
 ) -> None:
     fetched = Stage.load.fget  # type: ignore[attr-defined]
     seen = []
@@ -154,7 +163,7 @@ def test_a_fragment_in_the_wrong_place_is_found(
         return text.replace(right, wrong)
 
     monkeypatch.setattr(Stage, "load", property(load))
-    assert_found("bf16")
+    assert_found(precision)
     assert any(seen)
 
 

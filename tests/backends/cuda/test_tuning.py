@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 
 from cnndsl.backends.base import Measurement
 from cnndsl.backends.cuda import choices, tuning
-from cnndsl.backends.cuda.backend import CudaBackend, CudaExecutable
+from cnndsl.backends.cuda.backend import CudaBackend
 from cnndsl.backends.cuda.choices import OWN, Choice, Site, question, shipped_name
+from cnndsl.backends.cuda.executable import CudaExecutable
 from cnndsl.backends.cuda.libraries import LIBRARIES, Libraries, find_libraries
-from cnndsl.backends.cuda.policy import DEFAULT_POLICY
+from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.program import key_of
 from cnndsl.backends.cuda.providers.base import Rules
 from cnndsl.backends.cuda.providers.cublaslt import Cublas
@@ -29,6 +31,7 @@ from cnndsl.ops.scalar import ScalarProgram, ScalarStep
 from cnndsl.plan.memory import make_plan
 from cnndsl.plan.plan import Plan
 from cnndsl.support.diagnostics import BackendError
+from cnndsl.support.settings import GpuPrecision
 from tests.backends.cuda.emulation import driver, gap, graph_of, needs_emulator
 from tests.backends.cuda.providers.fake_cudnn import PlanKind, World, module
 from tests.backends.cuda.providers.regions import cublaslt_library
@@ -245,10 +248,18 @@ def operands(kernel: Any) -> list[Any]:
     return [a for part in kernel.launches for a in part.arguments if a.place.value == "operand"]
 
 
-def tuned_all(world: World, folder: Path, plan: Plan) -> tuple[CudaBackend, list[Measurement]]:
+def tuned_all(
+    world: World, folder: Path, plan: Plan, policy: Policy = DEFAULT_POLICY
+) -> tuple[CudaBackend, list[Measurement]]:
     machine = driver()
     libraries = Libraries((Cudnn(module(world), "handle"), Cublas(CublasLt(cublaslt_library()))))
-    found = CudaBackend(lambda: machine, libraries=lambda d: libraries, folder=folder, poison=True)
+    found = CudaBackend(
+        lambda: machine,
+        policy=policy,
+        libraries=lambda d: libraries,
+        folder=folder,
+        poison=True,
+    )
     return found, list(found.tune(plan))
 
 
@@ -271,3 +282,45 @@ def test_training_on_libraries_is_training_on_our_kernels(
     ours = train(CudaBackend(lambda: machine).compile(plan), graph, 3)
     for a, b in zip(theirs, ours, strict=True):
         assert max(gap(a[key], b[key]) for key in b) < 2e-6
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_training_on_libraries_is_training_on_our_kernels_in_halves(
+    precision: GpuPrecision, world: World, tmp_path: Path
+) -> None:
+    """The libraries measure, and compute, on halves; the loss goes the same way."""
+    world.plans = [PlanKind("fast", 64, cost=-0.03)]
+    graph, policy = training_graph("residual", batch=4), Policy(precision)
+    machine = driver()
+    own = CudaBackend(lambda: machine, policy=policy)
+    plan = own.plan(graph)
+    found, measured = tuned_all(world, tmp_path, plan, policy)
+    assert not any(m.refused for m in measured)
+    halved = [m for m in measured if "in halves" in m.shape]
+    assert {m.op for m in halved} >= {"conv2d", "conv2d_grad_input", "conv2d_grad_weight"}
+    assert any(m.chosen.startswith("cudnn") for m in halved)
+    world.executed.clear()
+    theirs = train(found.compile(plan), graph, 3)
+    assert len(world.executed) >= 3 * sum(m.chosen.startswith("cudnn") for m in halved)
+    ours = train(own.compile(plan), graph, 3)
+    for a, b in zip(theirs, ours, strict=True):
+        assert abs(a["loss"] - b["loss"]) < 0.05 * abs(b["loss"])
+
+
+def test_what_is_asked_says_what_lies_in_halves() -> None:
+    key, rules = key_of(plan_of().steps[0]), Rules(Policy("fp16"), exact=False, most_workspace=1)
+    halved = replace(key, halves=((True, True, False), (True,)))
+    mixed = replace(key, halves=((False, True, False), (True,)))
+    asked = [question(each, rules) for each in (key, halved, mixed)]
+    assert len({*asked}) == 3
+    assert [words.count("in halves") for words in asked] == [0, 3, 2]
+
+
+def test_a_wrong_way_on_halves_is_refused(world: World, tmp_path: Path) -> None:
+    """Pixels one to the right, and one number left out."""
+    world.plans = [PlanKind("wrong", fault="shifted"), PlanKind("short", fault="short")]
+    plan = CudaBackend(driver, policy=Policy("bf16")).plan(training_graph("residual", batch=2))
+    _, measured = tuned_all(world, tmp_path, plan, Policy("bf16"))
+    refused = {name: why for m in measured for name, why in m.refused.items()}
+    assert any("short" in name for name in refused)
+    assert any("wrong" in name and "differs from our own" in why for name, why in refused.items())

@@ -28,15 +28,16 @@ from cnndsl.backends.cuda.nvrtc import (
 )
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.backends.cuda.program import Layout, Program, launches_of, write_kernels
+from cnndsl.backends.cuda.shadows import with_shadows
 from cnndsl.backends.cuda.storage import storage_of
-from cnndsl.backends.cuda.updates import put_off
+from cnndsl.backends.cuda.updates import Apart
 from cnndsl.compiler import CompileOptions, optimize
 from cnndsl.plan.memory import make_plan
 from cnndsl.support.settings import GpuPrecision
 from tests.zoo.networks import ZOO, Subject
 
 ARCHS = ("80", "90")
-PRECISIONS: tuple[GpuPrecision, ...] = ("fp32", "tf32", "bf16")
+PRECISIONS: tuple[GpuPrecision, ...] = ("fp32", "tf32", "bf16", "fp16")
 BATCH = 32
 TOGETHER = 8
 """Functions of a module: more would be compiled one after another, fewer read the prelude again."""
@@ -51,10 +52,12 @@ def launches(
     found: dict[str, Launch] = {}
     for precision in precisions:
         policy = Policy(precision)
-        plan = make_plan(graph, alignment=256, storage=storage_of(graph, policy))
+        whole = with_shadows(graph, policy)
+        plan = make_plan(whole, alignment=256, storage=storage_of(whole, policy))
         written = write_kernels((*plan.prepare, *plan.steps), policy)
-        waiting = put_off(plan)
-        program = Program(plan, written, Layout.of(plan, written, waiting), 0, waiting)
+        apart = Apart.of(plan)
+        layout = Layout.of(plan, written, apart)
+        program = Program(plan, written, layout, 0, apart, half=policy.half)
         for launch in (*launches_of(written.values()), *program.launches()):
             found[launch.name] = launch
     return tuple(found.values())

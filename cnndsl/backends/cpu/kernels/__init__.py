@@ -6,6 +6,7 @@ from cnndsl.backends.cpu.kernels import elementwise_loss as elementwise_loss
 from cnndsl.backends.cpu.kernels import linalg as linalg
 from cnndsl.backends.cpu.kernels import loss as loss
 from cnndsl.backends.cpu.kernels import lrn as lrn
+from cnndsl.backends.cpu.kernels import magnitude as magnitude
 from cnndsl.backends.cpu.kernels import norm as norm
 from cnndsl.backends.cpu.kernels import norm_grad as norm_grad
 from cnndsl.backends.cpu.kernels import pad as pad

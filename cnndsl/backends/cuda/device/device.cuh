@@ -52,7 +52,7 @@ INLINE bool magnitude(bool a) { return a; }
 template <class T> INLINE T larger(T a, T b) { return (a > b || a != a) ? a : b; }
 template <class T> INLINE T smaller(T a, T b) { return (a < b || a != a) ? a : b; }
 
-// --- bfloat16: two bytes in memory, a float to compute with
+// --- bfloat16 and half: two bytes in memory, a float to compute with
 
 #if !defined(CNNDSL_EMULATED)
 INLINE unsigned short bf16_bits(float a) {
@@ -60,13 +60,31 @@ INLINE unsigned short bf16_bits(float a) {
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(a));
     return bits;
 }
+INLINE unsigned short f16_bits(float a) {
+    unsigned short bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(a));
+    return bits;
+}
 INLINE float float_of(unsigned bits) { return __uint_as_float(bits); }
+INLINE float float_of_f16(unsigned short bits) {
+    float a;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(a) : "h"(bits));
+    return a;
+}
 #endif
 struct bf16 {
     unsigned short bits;
     INLINE operator float() const { return float_of((unsigned)bits << 16); }
     INLINE bf16& operator=(float a) {
         bits = bf16_bits(a);
+        return *this;
+    }
+};
+struct f16 {
+    unsigned short bits;
+    INLINE operator float() const { return float_of_f16(bits); }
+    INLINE f16& operator=(float a) {
+        bits = f16_bits(a);
         return *this;
     }
 };
@@ -177,16 +195,29 @@ INLINE unsigned two_bf16(float low, float high) {
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
     return both;
 }
+// The same as halves: what is too large is infinite.
+INLINE unsigned two_f16(float low, float high) {
+    unsigned both;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
 // A float as tf32, to the nearest.
 INLINE unsigned as_tf32(float a) {
     unsigned bits;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(a));
     return bits;
 }
-// d += a b with the fragments of PTX's mma.m16n8k16 (bf16) and mma.m16n8k8 (tf32).
+// d += a b with the fragments of PTX's mma.m16n8k16 (bf16, f16) and mma.m16n8k8 (tf32).
 INLINE void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+        "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+INLINE void mma_f16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));

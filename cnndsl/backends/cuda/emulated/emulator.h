@@ -96,6 +96,39 @@ static inline unsigned short bf16_bits(float a) { return (unsigned short)emulate
 static inline unsigned two_bf16(float low, float high) {
     return emulated_bf16(low) | emulated_bf16(high) << 16;
 }
+// To the nearest even; subnormal halves are multiples of 2^-24, and what rounds to 2^16 is infinite.
+static inline unsigned emulated_f16(float a) {
+    unsigned bits;
+    std::memcpy(&bits, &a, 4);
+    const unsigned sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
+    if (size > 0x7f800000u) return 0x7fff;
+    if (size >= 0x477ff000u) return sign | 0x7c00u;
+    if (size < 0x38800000u) {
+        float whole;
+        std::memcpy(&whole, &size, 4);
+        // Added to 1.5 * 2^-1, whose last place is 2^-24, a number is rounded to a multiple of it.
+        const float sum = whole + 0.75f;
+        std::memcpy(&bits, &sum, 4);
+        return sign | (bits - 0x3f400000u);
+    }
+    return sign | ((size + 0xfffu + (size >> 13 & 1)) >> 13) - (112u << 10);
+}
+static inline unsigned short f16_bits(float a) { return (unsigned short)emulated_f16(a); }
+static inline unsigned two_f16(float low, float high) {
+    return emulated_f16(low) | emulated_f16(high) << 16;
+}
+static inline float float_of_f16(unsigned short half) {
+    const unsigned sign = (unsigned)(half & 0x8000u) << 16, size = half & 0x7fffu;
+    unsigned bits = sign | (size >= 0x7c00u ? 0x7f800000u | (size & 0x3ffu) << 13 : (size << 13) + (112u << 23));
+    float a;
+    if (size < 0x400u) {
+        const float small = (float)size * 0x1p-24f;
+        std::memcpy(&bits, &small, 4);
+        bits |= sign;
+    }
+    std::memcpy(&a, &bits, 4);
+    return a;
+}
 static inline unsigned as_tf32(float a) {
     unsigned bits;
     std::memcpy(&bits, &a, 4);
@@ -112,8 +145,11 @@ static inline unsigned emulated_register(const unsigned char* all, int lane, int
     std::memcpy(&bits, all + 32 * lane + 4 * index, 4);
     return bits;
 }
-static inline float emulated_half(const unsigned char* all, int lane, int index, int high) {
+static inline float emulated_half_bf16(const unsigned char* all, int lane, int index, int high) {
     return float_of((emulated_register(all, lane, index) >> 16 * high) << 16);
+}
+static inline float emulated_half_f16(const unsigned char* all, int lane, int index, int high) {
+    return float_of_f16((unsigned short)(emulated_register(all, lane, index) >> 16 * high));
 }
 static inline const unsigned char* emulated_show(
     const unsigned (&a)[4], const unsigned (&b)[2], int line) {
@@ -122,15 +158,16 @@ static inline const unsigned char* emulated_show(
 }
 // Row r, column k of A lies with lane 4 (r % 8) + k / 2 % 4, register r / 8 + 2 (k / 8), half k % 2;
 // row k, column n of B with lane 4 n + k / 2 % 4, register k / 8 (PTX manual, mma.m16n8k16).
-static inline void emulated_mma_bf16(
+template <float (*Half)(const unsigned char*, int, int, int)>
+static inline void emulated_mma_halves(
     float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], int line) {
     const unsigned char* all = emulated_show(a, b, line);
     const int group = emulated_lane() / 4, pair = emulated_lane() % 4;
     for (int i = 0; i < 4; ++i) {
         const int r = group + 8 * (i / 2), n = 2 * pair + i % 2;
         for (int k = 0; k < 16; ++k)
-            d[i] += emulated_half(all, 4 * (r % 8) + k / 2 % 4, r / 8 + 2 * (k / 8), k % 2) *
-                    emulated_half(all, 4 * n + k / 2 % 4, 4 + k / 8, k % 2);
+            d[i] += Half(all, 4 * (r % 8) + k / 2 % 4, r / 8 + 2 * (k / 8), k % 2) *
+                    Half(all, 4 * n + k / 2 % 4, 4 + k / 8, k % 2);
     }
 }
 // Row r, column k of A lies with lane 4 (r % 8) + k % 4, register r / 8 + 2 (k / 4); row k, column
@@ -149,7 +186,8 @@ static inline void emulated_mma_tf32(
         }
     }
 }
-#define mma_bf16(d, a, b) emulated_mma_bf16(d, a, b, __LINE__)
+#define mma_bf16(d, a, b) emulated_mma_halves<emulated_half_bf16>(d, a, b, __LINE__)
+#define mma_f16(d, a, b) emulated_mma_halves<emulated_half_f16>(d, a, b, __LINE__)
 #define mma_tf32(d, a, b) emulated_mma_tf32(d, a, b, __LINE__)
 
 // Rows of matrices in shared memory, which all lanes name before any is read.

@@ -6,6 +6,7 @@ from cnndsl.backends.cuda.kernels import elementwise_loss as elementwise_loss
 from cnndsl.backends.cuda.kernels import linalg as linalg
 from cnndsl.backends.cuda.kernels import loss as loss
 from cnndsl.backends.cuda.kernels import lrn as lrn
+from cnndsl.backends.cuda.kernels import magnitude as magnitude
 from cnndsl.backends.cuda.kernels import norm as norm
 from cnndsl.backends.cuda.kernels import norm_grad as norm_grad
 from cnndsl.backends.cuda.kernels import pad as pad

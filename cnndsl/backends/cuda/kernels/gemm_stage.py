@@ -1,16 +1,17 @@
 """A factor's part of a tile on its way from memory to the fragments of tensor cores.
 
-In shared memory a row holds 16 words of one `f`: 16 factors in tf32, 32 in bf16; it is 20 words
-long, so that eight rows of four words lie in 32 banks. A factor whose neighbours in memory lie
-along `f` is copied as it lies, a row for each `k`, and turned when it is read from there.
+In shared memory a row holds 16 words of one `f`: 16 factors in tf32, 32 in bf16 or f16; it is 20
+words long, so that eight rows of four words lie in 32 banks. A factor whose neighbours in memory
+lie along `f` is copied as it lies, a row for each `k`, and turned when it is read from there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnndsl.backends.cuda.kernel import HALF, WIDE
+from cnndsl.backends.cuda.kernel import WIDE
 from cnndsl.backends.cuda.kernels.gemm_tile import Fetch, Part, fetch_one, locate
+from cnndsl.backends.cuda.policy import HALVES
 from cnndsl.support.settings import GpuPrecision
 
 WORDS, ROW = 16, 80
@@ -37,9 +38,14 @@ class Stage:
     """Length along `f` of a warp's part."""
 
     @property
+    def half(self) -> str | None:
+        """Element type of two bytes that is multiplied; none in tf32."""
+        return HALVES.get(self.precision)
+
+    @property
     def each(self) -> int:
         """Elements that 16 bytes hold in the form that is multiplied."""
-        return 8 if self.precision == "bf16" else 4
+        return 8 if self.half else 4
 
     @property
     def chunked(self) -> bool:
@@ -54,7 +60,7 @@ class Stage:
     @property
     def as_it_lies(self) -> bool:
         """Whether memory holds what is multiplied, but for the rounding to tf32."""
-        return self.chunked and (self.kind == HALF) == (self.precision == "bf16")
+        return self.chunked and self.kind == (self.half or "float")
 
     @property
     def depth(self) -> int:
@@ -66,7 +72,7 @@ class Stage:
         """Bytes from row to row: turned, so many that a warp's accesses lie in all banks."""
         if not self.turned:
             return ROW
-        return self.size * WIDE // self.each + (16 if self.precision == "bf16" else 32)
+        return self.size * WIDE // self.each + (16 if self.half else 32)
 
     @property
     def nbytes(self) -> int:
@@ -120,15 +126,15 @@ class Stage:
     def _words(self, part: Part, start: str, bound: int) -> str:
         """Write the fetch of one word, element by element."""
         to = f"{self.name}_kept[e]"
-        if self.precision == "bf16":
+        if self.half:
             low = fetch_one(part, start=start, bound=bound, k="at + 2 * kk", to="low")
             high = fetch_one(part, start=start, bound=bound, k="at + 2 * kk + 1", to="high")
-            return f"float low, high;\n{low}\n{high}\n{to} = two_bf16(low, high);"
+            return f"float low, high;\n{low}\n{high}\n{to} = two_{self.half}(low, high);"
         one = fetch_one(part, start=start, bound=bound, k="at + kk", to="factor")
         return f"float factor;\n{one}\n{to} = as_tf32(factor);"
 
     def _rounded(self, kept: str) -> str:
-        """Write the fetch of eight singles as four words of bf16."""
+        """Write the fetch of eight singles as four words of halves."""
         lines = [f"Pack<{self.kind}, 4> low = {{}}, high = {{}};", "if (offset >= 0) {"]
         for half, name in enumerate(("low", "high")):
             lines.append(f"    {name} = take<4>({self.fetch.array} + offset + {4 * half});")
@@ -136,7 +142,7 @@ class Stage:
         for word in range(4):
             name, first = ("low", "high")[word // 2], word % 2 * 2
             pair = f"{name}.at[{first}], {name}.at[{first + 1}]"
-            lines.append(f"{kept}[e * 4 + {word}] = two_bf16({pair});")
+            lines.append(f"{kept}[e * 4 + {word}] = two_{self.half}({pair});")
         return "\n".join(lines)
 
     @property
@@ -154,9 +160,9 @@ class Stage:
         if not self.turned:
             row = f"({start} + {lane_f} * 8 + lane % 8) * {ROW} + step * 32 + {lane_k} * 16"
             lines = [f"load_matrices(four, {tile} + {row});"]
-            if self.precision == "tf32" and self.as_it_lies:
+            if not self.half and self.as_it_lies:
                 lines.append(f"{each}four[r] = as_tf32(float_of(four[r]));")
-        elif self.precision == "bf16":
+        elif self.half:
             row = f"(step * 16 + {lane_k} * 8 + lane % 8) * {self.row}"
             column = f"({start} + {lane_f} * 8) * 2"
             lines = [f"load_matrices_turned(four, {tile} + {row} + {column});"]

@@ -1,4 +1,4 @@
-"""Products by tensor cores: factors of tf32 or bf16, sums in f32 (`mma.sync`).
+"""Products by tensor cores: factors of tf32, bf16 or f16, sums in f32 (`mma.sync`).
 
 A block walks along k in steps. While a step is multiplied, those after it are on their way to other
 stages of shared memory: asynchronously where 16 bytes of a factor lie side by side in the form that
@@ -16,7 +16,7 @@ from cnndsl.backends.cuda.kernels.gemm_moments import Moments, of_warps, room_fo
 from cnndsl.backends.cuda.kernels.gemm_stage import Stage
 from cnndsl.backends.cuda.kernels.gemm_tile import Product, Store, Tile, store_many, typed
 
-TENSOR_DEPTH = {"tf32": 16, "bf16": 32, "fp32": 16}
+TENSOR_DEPTH = {"tf32": 16, "bf16": 32, "fp16": 32, "fp32": 16}
 """Steps along k, by precision."""
 MOST_STAGES = 4
 ROOM_PAD = 4
@@ -131,14 +131,10 @@ def tensor(
     vector = WIDE // SIZES[write.kind]
     while store.run % vector:
         vector //= 2
-    texts = of_warps(tile) if moments else ("", "", "")
-    template = _TENSOR
-    for name, text in zip(("nothing", "sixteen", "moments"), texts, strict=True):
-        template = template.replace(f"${name}", text)
     shared = max(stages * stage, tile.parts * 16 * room * 4)
     k.launch(
         label,
-        template,
+        of_warps(_TENSOR, tile, moments),
         grid=grid,
         block=block,
         shared_bytes=max(shared, room_for(tile, "float")) if moments else shared,
@@ -164,6 +160,6 @@ def tensor(
         WARP_M=tile.rows,
         WARP_N=tile.columns,
         WARPS_N=tile.n // tile.columns,
-        MULTIPLY=f"mma_{precision}",
+        MULTIPLY=f"mma_{k.policy.half or precision}",
         **{name: value for name, value in values.items() if name != "T"},
     )

@@ -74,20 +74,40 @@ def slice_cuda(k: KernelBuilder, node: Node[SliceAttrs]) -> None:
 
 
 _SPREAD = """
-$T value = 0;
+const $I e = i * $VECTOR;
+Pack<$S, $VECTOR> out;
+#pragma unroll
+for (int j = 0; j < $VECTOR; ++j) out.at[j] = $T(0);
 $lets
-if ($taken) value = x[$offset];
-y[i] = value;
+if ($taken) {
+    const auto pack = take<$VECTOR>(x + ($offset));
+    #pragma unroll
+    for (int j = 0; j < $VECTOR; ++j) out.at[j] = ($T)pack.at[j];
+}
+put<$VECTOR>(y + e, out);
 """
+
+
+def _taken_at_once(k: KernelBuilder, attrs: SliceGradAttrs, steps: tuple[int, ...]) -> int:
+    """Give how many elements along the innermost axis are in the slice, or are not, together."""
+    part, whole = k.operands[0].shape, k.results[0].shape
+    if not whole:
+        return 1
+    axis = axes_in_memory(len(whole))[-1]
+    vector = vector_of(k.operand(0), k.result()) if steps[axis] == 1 else 1
+    while any(n % vector for n in (part[axis], whole[axis], attrs.starts[axis])):
+        vector //= 2
+    return vector
 
 
 @kernels.rule(slice_grad)
 def slice_grad_cuda(k: KernelBuilder, node: Node[SliceGradAttrs]) -> None:
-    """Each element of the whole asks whether the slice takes it."""
+    """Each pack of the whole asks whether the slice takes it."""
     a, part, whole = node.attrs, k.operands[0].shape, k.results[0].shape
     strides, steps = strides_of(part), a.steps or (1,) * len(whole)
+    vector = _taken_at_once(k, a, steps)
     lets, taken, offset = [], ["true"], ["0"]
-    for axis, place in enumerate(coordinates(whole, "i")):
+    for axis, place in enumerate(coordinates(whole, "e")):
         start, step, length = a.starts[axis], steps[axis], part[axis]
         if length == whole[axis]:
             offset.append(f"{place} * {strides[axis]}")
@@ -98,11 +118,13 @@ def slice_grad_cuda(k: KernelBuilder, node: Node[SliceGradAttrs]) -> None:
     each(
         k,
         "",
-        k.results[0].size,
+        k.results[0].size // vector,
         _SPREAD.replace("$lets", "\n".join(lets)),
         reads=[("x", k.operand(0))],
         writes=[("y", k.result())],
+        VECTOR=vector,
         T=element(k.results[0]),
+        S=k.result().kind,
         taken=" && ".join(taken),
         offset=" + ".join(offset),
     )

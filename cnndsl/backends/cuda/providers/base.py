@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from cnndsl.backends.cuda.kernel import (
     ALIGNMENT,
+    HALF_BYTES,
     Access,
     Argument,
     Call,
@@ -18,7 +19,7 @@ from cnndsl.backends.cuda.kernel import (
     Launch,
     Place,
 )
-from cnndsl.backends.cuda.policy import Policy
+from cnndsl.backends.cuda.policy import HALVES, Policy
 from cnndsl.backends.cuda.providers.problem import Tail, has_tail
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.ir.builder import Builder
@@ -28,6 +29,7 @@ from cnndsl.ops.elementwise import add
 from cnndsl.ops.fused import FusedElementwiseAttrs, fused_elementwise
 from cnndsl.ops.scalar import ScalarProgram, ScalarStep
 from cnndsl.ops.structural import InputAttrs, input_
+from cnndsl.ops.unary import CastAttrs, cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +90,65 @@ class Offer:
     """Bytes that the call has for itself."""
     text: str
     """What is computed, for people."""
+    makes: str = "float"
+    """C++ type of the result's elements, which may not yet be that of the step's."""
 
 
-def fused_way(key: Key, library: str, tail: Tail, offer: Offer) -> Way:
+def fused_way(key: Key, library: str, tail: Tail, offer: Offer, policy: Policy) -> Way:
     """Give the way in which the library does the whole region."""
     own = f" with {tail.name}" if tail.name else ""
-    return _way(key, f"{library}{own} {offer.label}", offer, range(len(key.operands)), ())
+    return _way(key, f"{library}{own} {offer.label}", offer, range(len(key.operands)), policy)
 
 
 def split_way(key: Key, library: str, offer: Offer, policy: Policy) -> Way:
     """Give the way in which the library makes the product, and our kernel does what comes after."""
-    return _way(key, f"{library} {offer.label}", offer, range(2), after(key, policy))
+    found = _way(key, f"{library} {offer.label}", offer, range(2), policy)
+    launches = (*found.kernel.launches, *after(key, policy))
+    return replace(found, kernel=replace(found.kernel, launches=launches))
 
 
-def _way(key: Key, name: str, offer: Offer, reads: range, more: tuple[Launch | Call, ...]) -> Way:
+def _way(key: Key, name: str, offer: Offer, reads: range, policy: Policy) -> Way:
+    """Give the call, and our launch that makes singles of its halves where the step's are such."""
+    size = key.results[0].size
     arguments = [
-        *(Argument(Place.OPERAND, i, key.operands[i].nbytes, Access.READ) for i in reads),
-        Argument(Place.RESULT, 0, key.results[0].nbytes, Access.WRITE),
+        Argument(Place.OPERAND, i, key.nbytes(Place.OPERAND, i), Access.READ) for i in reads
     ]
+    scratch = 0
+    more: tuple[Launch | Call, ...] = ()
+    if offer.makes in HALVES.values() and not key.is_half(Place.RESULT, 0):
+        arguments.append(Argument(Place.SCRATCH, 0, size * HALF_BYTES, Access.WRITE))
+        scratch, more = _aligned(size * HALF_BYTES), _widened(key.results[0], policy)
+    else:
+        nbytes = key.nbytes(Place.RESULT, 0)
+        arguments.append(Argument(Place.RESULT, 0, nbytes, Access.WRITE))
     if offer.workspace:
-        arguments.append(Argument(Place.SCRATCH, 0, offer.workspace, Access.WRITE))
+        arguments.append(Argument(Place.SCRATCH, scratch, offer.workspace, Access.WRITE))
     call = Call(name, offer.text, tuple(arguments), offer.enqueue)
-    scratch = -(-offer.workspace // ALIGNMENT) * ALIGNMENT
+    scratch += _aligned(offer.workspace)
     return Way(name, Kernel(key.op.name, (call, *more), scratch, False, name))
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def _widened(kind: TensorType, policy: Policy) -> tuple[Launch | Call, ...]:
+    """Give our launch that makes the result, of singles, of halves at the beginning of scratch."""
+    b, attrs = Builder(Graph("widened")), CastAttrs(kind.dtype)
+    made = b.emit(cast, b.emit(input_, attrs=InputAttrs(kind), name="x"), attrs=attrs)
+    key = Key(cast, attrs, (kind,), (kind,), False, ((True,), (False,)))
+    builder = KernelBuilder(b.graph[made], key, policy)
+    rules[cast](builder, b.graph[made])
+    return tuple(
+        replace(
+            part,
+            arguments=tuple(
+                replace(a, place=Place.SCRATCH, index=0) if a.place is Place.OPERAND else a
+                for a in part.arguments
+            ),
+        )
+        for part in builder.finish().launches
+    )
 
 
 def after(key: Key, policy: Policy) -> tuple[Launch | Call, ...]:
@@ -126,7 +164,10 @@ def after(key: Key, policy: Policy) -> tuple[Launch | Call, ...]:
     if attrs.has_bias:
         kinds[1] = TensorType(result.dtype, _beside(key.operands[2].shape, result.rank))
     program = _chain(attrs.epilogue, bias=attrs.has_bias, operands=len(kinds))
+    result_half = key.is_half(Place.RESULT, 0)
+    rest = (key.is_half(Place.OPERAND, 2 + i) for i in range(len(kinds) - 1))
     node, chain = _node(kinds, program)
+    chain = replace(chain, halves=((result_half, *rest), (result_half,)))
     builder = KernelBuilder(node, chain, policy)
     rules[fused_elementwise](builder, node)
     return tuple(replace(part, arguments=_moved(part)) for part in builder.finish().launches)

@@ -16,8 +16,12 @@ from cnndsl.backends.cuda.kernel import Key
 from cnndsl.backends.cuda.providers.base import Offer, Rules, Way, fused_way, split_way
 from cnndsl.backends.cuda.providers.cublaslt_api import (
     BF16,
+    BFLOAT,
     BIAS,
+    F16,
+    FLOAT,
     FULL,
+    HALF,
     PLAIN,
     RELU,
     TF32,
@@ -31,7 +35,10 @@ from cnndsl.support.diagnostics import BackendError
 
 MOST_PLANS = 4
 """Algorithms of one product that are offered."""
-_COMPUTE = {"fp32": FULL, "tf32": TF32, "bf16": BF16}
+_COMPUTE = {"fp32": FULL, "tf32": TF32, "bf16": BF16, "fp16": F16}
+"""How singles are multiplied, by precision."""
+_TYPES = {"float": FLOAT, "bf16": BFLOAT, "f16": HALF}
+"""C++ types of elements in the library's numbers."""
 
 
 def unavailable() -> str | None:
@@ -86,7 +93,7 @@ class Cublas:
 
     def ways(self, key: Key, rules: Rules, wanted: str | None = None) -> Iterator[Way]:
         """Give the whole region, then the product with our tail."""
-        product = product_of(key, rounded=rules.rounded)
+        product = product_of(key, rounded=rules.rounded, half=rules.policy.half)
         if product is None or not can_follow(key):
             return
         forms = [product] if product.tail == NOTHING else [product, replace(product, tail=NOTHING)]
@@ -97,7 +104,8 @@ class Cublas:
 
     def _ways(self, key: Key, product: Product, rules: Rules) -> Iterator[Way]:
         try:
-            told = self._describe(product, _COMPUTE[rules.policy.precision])
+            whole = product.memory.factors == "float"
+            told = self._describe(product, _COMPUTE[rules.policy.precision] if whole else FULL)
             found = self._library.heuristics(
                 told.product,
                 told.first,
@@ -112,24 +120,26 @@ class Cublas:
             words = ",".join(str(word) for word in one.algorithm.data)
             label = hashlib.sha256(words.encode()).hexdigest()[:8]
             queued = _Queued(self, product, told, one)
-            offer = Offer(label, queued, int(one.workspace), f"// {product}")
+            made = product.memory.result
+            offer = Offer(label, queued, int(one.workspace), f"// {product}", made)
             if product.tail == NOTHING:
                 yield split_way(key, self.name, offer, rules.policy)
             else:
-                yield fused_way(key, self.name, product.tail, offer)
+                yield fused_way(key, self.name, product.tail, offer, rules.policy)
 
     def _describe(self, p: Product, compute: int) -> Described:
         """Describe the transpose: n x m, of b's transpose times a's."""
         library = self._library
         b = (p.k, p.n) if p.turned_b else (p.n, p.k)
         a = (p.m, p.k) if p.turned_a else (p.k, p.m)
+        kind, made = _TYPES[p.memory.factors], _TYPES[p.memory.result]
         return Described(
             library.product(
                 compute, turned_a=p.turned_b, turned_b=p.turned_a, epilogue=epilogue(p.tail)
             ),
-            library.matrix(Matrix(*b, p.batch, p.n * p.k)),
-            library.matrix(Matrix(*a, p.batch, 0 if p.fixed_a else p.m * p.k)),
-            library.matrix(Matrix(p.n, p.m, p.batch, p.m * p.n)),
+            library.matrix(Matrix(*b, p.batch, p.n * p.k, kind)),
+            library.matrix(Matrix(*a, p.batch, 0 if p.fixed_a else p.m * p.k, kind)),
+            library.matrix(Matrix(p.n, p.m, p.batch, p.m * p.n, made)),
         )
 
     def execute(

@@ -17,10 +17,11 @@ from cnndsl.support.diagnostics import BackendError
 
 LIBRARY = "libcublasLt.so.13"
 
-FLOAT = 0
-"""CUDA_R_32F."""
-FULL, BF16, TF32 = 68, 75, 77
-"""CUBLAS_COMPUTE_32F, and with factors rounded to bf16 (_FAST_16BF) or tf32 (_FAST_TF32)."""
+FLOAT, HALF, BFLOAT = 0, 2, 14
+"""CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF."""
+FULL, F16, BF16, TF32 = 68, 74, 75, 77
+"""CUBLAS_COMPUTE_32F, and with factors rounded to halves (_FAST_16F), bf16 (_FAST_16BF) or tf32
+(_FAST_TF32)."""
 TURNED = 1
 """CUBLAS_OP_T."""
 TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 3, 4, 7, 8
@@ -80,6 +81,8 @@ class Matrix:
     """Matrices one after the other."""
     stride: int = 0
     """Elements from one to the next; 0 where all are the same."""
+    kind: int = FLOAT
+    """Type of the elements."""
 
 
 class CublasLt:
@@ -105,7 +108,7 @@ class CublasLt:
     def product(
         self, compute: int, *, turned_a: bool, turned_b: bool, epilogue: int
     ) -> ctypes.c_void_p:
-        """Describe a product of two matrices of floats; the description stays for good."""
+        """Describe a product of two matrices; the description stays for good."""
         made = ctypes.c_void_p()
         self._check("cublasLtMatmulDescCreate", ctypes.byref(made), compute, FLOAT)
         for attribute, value in (
@@ -126,7 +129,7 @@ class CublasLt:
         made = ctypes.c_void_p()
         sizes = ctypes.c_uint64(told.rows), ctypes.c_uint64(told.columns)
         lead = ctypes.c_int64(told.rows)
-        self._check("cublasLtMatrixLayoutCreate", ctypes.byref(made), FLOAT, *sizes, lead)
+        self._check("cublasLtMatrixLayoutCreate", ctypes.byref(made), told.kind, *sizes, lead)
         if told.batch > 1:
             name = "cublasLtMatrixLayoutSetAttribute"
             self._set(name, made, BATCH_COUNT, ctypes.c_int32(told.batch))

@@ -21,8 +21,20 @@ from typing import Any
 
 from cnndsl.backends.cuda.kernel import Key
 from cnndsl.backends.cuda.providers.base import Offer, Rules, Way, fused_way, split_way
-from cnndsl.backends.cuda.providers.cudnn_graph import OperationGraph, declare, pack, plan
-from cnndsl.backends.cuda.providers.problem import NOTHING, Convolution, can_follow, convolution_of
+from cnndsl.backends.cuda.providers.cudnn_graph import (
+    Elements,
+    OperationGraph,
+    declare,
+    pack,
+    plan,
+)
+from cnndsl.backends.cuda.providers.problem import (
+    NOTHING,
+    Convolution,
+    Memory,
+    can_follow,
+    convolution_of,
+)
 from cnndsl.support.diagnostics import BackendError
 
 MOST_PLANS = 8
@@ -62,12 +74,26 @@ def supported_forms() -> Mapping[str, int]:
     return {name: int(row["listed"]) for name, row in table["forms"].items()}
 
 
-def form_of(conv: Convolution, elements: str = "f32") -> str:
+TYPES = {"float": "FLOAT", "bf16": "BFLOAT16", "f16": "HALF"}
+"""C++ types of elements in the library's words."""
+
+
+def elements_of(memory: Memory) -> str:
+    """Name the types of elements as the table does.
+
+    >>> elements_of(Memory()), elements_of(Memory("bf16", "bf16")), elements_of(Memory("f16"))
+    ('f32', 'bf16', 'f16 to f32')
+    """
+    names = [{"float": "f32"}.get(kind, kind) for kind in (memory.factors, memory.result)]
+    return " to ".join(dict.fromkeys(names))
+
+
+def form_of(conv: Convolution) -> str:
     """Name what the table is asked by."""
     tail = f"+{conv.tail.name}" if conv.tail.name else ""
     groups = "grouped " if conv.slide.groups > 1 else ""
     products = "rounded" if conv.rounded else "full"
-    return f"{elements} {products} {conv.layout} {groups}{conv.direction}{tail}"
+    return f"{elements_of(conv.memory)} {products} {conv.layout} {groups}{conv.direction}{tail}"
 
 
 class Cudnn:
@@ -102,7 +128,7 @@ class Cudnn:
 
     def ways(self, key: Key, rules: Rules, wanted: str | None = None) -> Iterator[Way]:
         """Give the whole region where the table has its form, and the product with our tail."""
-        conv = convolution_of(key, rounded=rules.rounded)
+        conv = convolution_of(key, rounded=rules.rounded, half=rules.policy.half)
         if conv is None or not can_follow(key):
             return
         forms = [conv] if conv.tail == NOTHING else [conv, replace(conv, tail=NOTHING)]
@@ -120,7 +146,9 @@ class Cudnn:
         cudnn = self._cudnn
         refusals = (RuntimeError, ValueError, cudnn.cudnnGraphNotSupportedError)
         try:
-            made = declare(cudnn, conv, handle=self._handle)
+            memory = conv.memory
+            elements = Elements(TYPES[memory.factors], TYPES[memory.result])
+            made = declare(cudnn, conv, elements=elements, handle=self._handle)
             plan(
                 cudnn,
                 made,
@@ -141,11 +169,12 @@ class Cudnn:
             if workspace > rules.most_workspace:
                 continue
             queued = _Queued(self, made, index, label)
-            offer = Offer(label, queued, workspace, f"// {form_of(conv)}: {conv}")
+            text = f"// {form_of(conv)}: {conv}"
+            offer = Offer(label, queued, workspace, text, memory.result)
             if conv.tail == NOTHING:
                 yield split_way(key, self.name, offer, rules.policy)
             else:
-                yield fused_way(key, self.name, conv.tail, offer)
+                yield fused_way(key, self.name, conv.tail, offer, rules.policy)
 
     def execute(
         self, made: OperationGraph, index: int, addresses: Sequence[int], stream: int | None

@@ -25,6 +25,8 @@ class Elements:
     """Of arrays."""
     result: str = "FLOAT"
     """Of the result."""
+    bias: str = "FLOAT"
+    """Of the bias."""
     sums: str = "FLOAT"
     """Of what is computed."""
 
@@ -59,9 +61,9 @@ def declare(
     )
 
     def _tensor(shape: Shape, identifier: int) -> Any:
-        made = graph.tensor(
-            dim=list(shape), stride=list(strides_of(shape, conv.layout)), data_type=memory
-        )
+        kind = getattr(kinds, elements.bias) if identifier == BIAS else memory
+        steps = list(strides_of(shape, conv.layout))
+        made = graph.tensor(dim=list(shape), stride=steps, data_type=kind)
         made.set_uid(identifier)
         return made
 

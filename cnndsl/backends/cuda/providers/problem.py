@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
-from cnndsl.backends.cuda.kernel import Key
+from cnndsl.backends.cuda.kernel import Key, Place
 from cnndsl.ir.types import DType, Shape
 from cnndsl.ops.activations import relu
 from cnndsl.ops.conv import SlideAttrs, conv2d, conv2d_grad_input, conv2d_grad_weight
@@ -74,6 +74,19 @@ NOTHING = Tail()
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """C++ types of the elements in memory: "float", "bf16", "f16"."""
+
+    factors: str = "float"
+    """Of both operands of a product."""
+    result: str = "float"
+    """Of what a library makes of them."""
+
+
+SINGLES = Memory()
+
+
+@dataclass(frozen=True, slots=True)
 class Convolution:
     """A convolution or one of its gradients; shapes are N,C,H,W and O,C/groups,KH,KW."""
 
@@ -93,6 +106,8 @@ class Convolution:
     """How the arrays lie."""
     rounded: bool
     """Whether factors may be rounded on their way to tensor cores."""
+    memory: Memory = SINGLES
+    """Types of the elements."""
 
     @property
     def depth(self) -> int:
@@ -138,6 +153,8 @@ class Product:
     """What is done to each number; the bias is one number a column."""
     rounded: bool = False
     """As of a convolution."""
+    memory: Memory = SINGLES
+    """Types of the elements."""
 
     @property
     def depth(self) -> int:
@@ -165,18 +182,30 @@ def tail_of(program: ScalarProgram | None, *, bias: bool) -> Tail | None:
     return None
 
 
-def in_singles(key: Key) -> bool:
-    """Tell whether all that a step reads and writes is singles, in the graph and in memory."""
-    kinds = (*key.operands, *key.results)
-    return all(t.dtype is DType.F32 for t in kinds) and not any(map(any, key.halves))
+def memory_of(key: Key, half: str | None) -> Memory | None:
+    """Read how a product lies in memory; `half` is the type of what has two bytes an element.
+
+    Nothing where factors are of two types, or what is more than singles becomes of halves.
+    """
+    first, second = (key.is_half(Place.OPERAND, index) for index in range(2))
+    result = key.is_half(Place.RESULT, 0)
+    singles = all(t.dtype is DType.F32 for t in (*key.operands, *key.results))
+    if not singles or first != second or (result and not first) or (first and half is None):
+        return None
+    types = {False: "float", True: half or ""}
+    return Memory(types[first], types[result])
 
 
-def convolution_of(key: Key, *, rounded: bool, layout: Layout = LAYOUT) -> Convolution | None:
+def convolution_of(
+    key: Key, *, rounded: bool, half: str | None = None, layout: Layout = LAYOUT
+) -> Convolution | None:
     """Read a convolution from a step's key; its tail is nothing where a library knows none such.
 
-    Nothing for other ops, and for elements that are not singles in memory.
+    Nothing for other ops, and where the memory is not as `memory_of` says. The gradient of halves
+    for the weights is made of halves too: cuDNN knows no other.
     """
-    if key.op.name not in _PASSES or not in_singles(key):
+    memory = memory_of(key, half) if key.op.name in _PASSES else None
+    if memory is None:
         return None
     attrs: Any = key.attrs
     slide = SlideAttrs(attrs.strides, attrs.padding, attrs.dilations, attrs.groups)
@@ -189,18 +218,25 @@ def convolution_of(key: Key, *, rounded: bool, layout: Layout = LAYOUT) -> Convo
         "grad_input": (result, second, first),
         "grad_weight": (first, result, second),
     }[direction]
-    found = Convolution(direction, image, weight, made, slide, NOTHING, layout, rounded)
+    if direction == "grad_weight":
+        memory = replace(memory, result=memory.factors)
+    found = Convolution(direction, image, weight, made, slide, NOTHING, layout, rounded, memory)
     if direction == "forward":
-        found = replace(found, tail=_fused(key, result) or NOTHING)
+        halved = key.is_half(Place.OPERAND, 0)
+        found = replace(found, tail=_fused(key, result, halved=halved) or NOTHING)
     return found
 
 
-def _fused(key: Key, result: Shape) -> Tail | None:
-    """Give bias and epilogue of a step if its operands have the shapes that libraries take."""
+def _fused(key: Key, result: Shape, *, halved: bool) -> Tail | None:
+    """Give bias and epilogue of a step if its operands are such as libraries take.
+
+    The bias is of singles, and what is added of halves if `halved`.
+    """
     attrs: Any = key.attrs
     tail = tail_of(attrs.epilogue, bias=attrs.has_bias)
-    rest = [kind.shape for kind in key.operands[2:]]
-    wanted = [(result[1],)] * attrs.has_bias + [result] * (tail is not None and tail.add)
+    rest = [(t.shape, key.is_half(Place.OPERAND, 2 + i)) for i, t in enumerate(key.operands[2:])]
+    added = tail is not None and tail.add
+    wanted = [((result[1],), False)] * attrs.has_bias + [(result, halved)] * added
     return tail if rest == wanted else None
 
 
@@ -222,31 +258,41 @@ def has_tail(key: Key) -> bool:
     return bool(attrs.has_bias or (attrs.epilogue is not None and attrs.epilogue.steps))
 
 
-def product_of(key: Key, *, rounded: bool, layout: Layout = LAYOUT) -> Product | None:
+def product_of(
+    key: Key, *, rounded: bool, half: str | None = None, layout: Layout = LAYOUT
+) -> Product | None:
     """Read a product of matrices: dense layers, `matmul`, and convolutions of single pixels.
 
-    Nothing for other ops, for elements that are not singles in memory, and for nothing to compute.
+    Nothing for other ops, for nothing to compute, and where the memory is not as `memory_of` says.
     """
     kinds = (*key.operands, *key.results)
-    if not in_singles(key) or any(0 in t.shape for t in kinds):
+    memory = memory_of(key, half) if key.op in (matmul, dense) or key.op.name in _PASSES else None
+    if memory is None or any(0 in t.shape for t in kinds):
         return None
     if key.op is matmul:
         # A batch over two axes lies otherwise than as matrices one after the other.
-        return _matmul(key, rounded=rounded) if key.results[0].rank != 4 else None
-    if key.op is dense:
+        found = _matmul(key, rounded=rounded) if key.results[0].rank != 4 else None
+    elif key.op is dense:
         (count, inputs), (_, outputs) = key.operands[0].shape, key.results[0].shape
-        return Product(
-            m=count,
-            n=outputs,
-            k=inputs,
-            turned_b=True,
-            tail=_fused(key, key.results[0].shape) or NOTHING,
-            rounded=rounded,
-        )
-    conv = convolution_of(key, rounded=rounded, layout=layout)
-    if conv is None or not conv.pointwise:
+        found = Product(m=count, n=outputs, k=inputs, turned_b=True, rounded=rounded)
+    else:
+        conv = convolution_of(key, rounded=rounded, half=half, layout=layout)
+        assert conv is not None, "its memory was read already"
+        pixels = _by_pixel if conv.layout == "nhwc" else _by_image
+        found = pixels(conv) if conv.pointwise else None
+    if found is None:
         return None
-    return _by_pixel(conv) if conv.layout == "nhwc" else _by_image(conv)
+    return replace(found, memory=memory, tail=_product_tail(key, found))
+
+
+def _product_tail(key: Key, found: Product) -> Tail:
+    """Give what a library does after a product; a bias is added to nothing but singles."""
+    if key.op not in (conv2d, dense):
+        return NOTHING
+    halved = key.is_half(Place.RESULT, 0)
+    tail = _fused(key, key.results[0].shape, halved=halved) or NOTHING
+    across = found.batch > 1 or found.fixed_a  # what is one number a channel is one a row
+    return NOTHING if tail.bias and (halved or across) else tail
 
 
 def _matmul(key: Key, *, rounded: bool) -> Product:
@@ -270,7 +316,7 @@ def _by_pixel(conv: Convolution) -> Product:
     o, pixels = conv.weight[0], n * h * w
     match conv.direction:
         case "forward":  # y [p, o] = x [p, c] times w [o, c] turned
-            return Product(m=pixels, n=o, k=c, turned_b=True, tail=conv.tail, rounded=conv.rounded)
+            return Product(m=pixels, n=o, k=c, turned_b=True, rounded=conv.rounded)
         case "grad_input":  # dx [p, c] = dy [p, o] times w [o, c]
             return Product(m=pixels, n=c, k=o, rounded=conv.rounded)
         case "grad_weight":  # dw [o, c] = dy [p, o] turned times x [p, c]
@@ -294,7 +340,6 @@ def _by_image(conv: Convolution) -> Product | None:
                 batch=n,
                 fixed_a=True,
                 swapped=True,
-                tail=NOTHING if conv.tail.bias else conv.tail,
                 rounded=conv.rounded,
             )
         case "grad_input":  # dx [c, p] = w [o, c] turned times dy [o, p]

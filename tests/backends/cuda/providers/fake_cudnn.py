@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cnndsl.backends.cuda.halves import from_halves, to_halves
 from cnndsl.ops.rules import Array
 
 NOTES = (
@@ -23,6 +24,9 @@ NOTES = (
     "WINOGRAD",
     "FFT",
 )
+
+
+HALVES = {"BFLOAT16": "bf16", "HALF": "f16"}
 
 
 class GraphNotSupportedError(RuntimeError):
@@ -37,7 +41,7 @@ class PlanKind:
     workspace: int = 0
     notes: tuple[str, ...] = ()
     fault: str = ""
-    """"wrong", "short", "raises", "unbuildable", or nothing."""
+    """"wrong", "shifted", "short", "raises", "unbuildable", or nothing."""
     cost: float = 0.0
     """Seconds on the clock of the tests."""
 
@@ -49,6 +53,7 @@ class FakeTensor:
     uid: int = 0
     output: bool = False
     made: tuple[Any, ...] = ()
+    kind: str = "FLOAT"
 
     def set_uid(self, uid: int) -> FakeTensor:
         self.uid = uid
@@ -59,7 +64,7 @@ class FakeTensor:
         return self
 
     def set_data_type(self, kind: str) -> FakeTensor:
-        assert kind == "FLOAT"
+        self.kind = kind
         return self
 
     def set_dim(self, dim: list[int]) -> FakeTensor:
@@ -71,10 +76,23 @@ class FakeTensor:
         return self
 
     def array(self, address: int) -> Array:
+        """Give the memory as it is: bits where elements have two bytes."""
         size = 1 + sum((n - 1) * s for n, s in zip(self.dim, self.stride, strict=True))
-        flat = np.ctypeslib.as_array((ctypes.c_float * size).from_address(address))
-        steps = [4 * step for step in self.stride]
+        element = ctypes.c_float if self.kind == "FLOAT" else ctypes.c_uint16
+        flat = np.ctypeslib.as_array((element * size).from_address(address))
+        steps = [flat.itemsize * step for step in self.stride]
         return np.lib.stride_tricks.as_strided(flat, self.dim, steps)
+
+    def read(self, address: int) -> Array:
+        found = self.array(address)
+        whole = found if self.kind == "FLOAT" else from_halves(found.copy(), HALVES[self.kind])
+        return whole.astype(np.float64)
+
+    def write(self, address: int, values: Array) -> None:
+        whole = values.astype(np.float32)
+        self.array(address)[...] = (
+            whole if self.kind == "FLOAT" else to_halves(whole, HALVES[self.kind])
+        )
 
 
 @dataclass
@@ -94,7 +112,8 @@ class Graph:
     """`cudnn.pygraph`."""
 
     def __init__(self, world: World, **told: object) -> None:
-        assert told["io_data_type"] == told["compute_data_type"] == "FLOAT"
+        assert told["compute_data_type"] == told["intermediate_data_type"] == "FLOAT"
+        assert told["io_data_type"] in ("FLOAT", *HALVES)
         self.world, self.tensors, self.made = world, list[FakeTensor](), list[FakeTensor]()
         self.barred: list[str] = []
         self.built: set[int] = set()
@@ -102,8 +121,7 @@ class Graph:
         world.declared += 1
 
     def tensor(self, *, dim: list[int], stride: list[int], data_type: str) -> FakeTensor:
-        assert data_type == "FLOAT"
-        self.tensors.append(FakeTensor(dim, stride))
+        self.tensors.append(FakeTensor(dim, stride, kind=data_type))
         return self.tensors[-1]
 
     def _op(self, *made: Any) -> FakeTensor:
@@ -183,17 +201,19 @@ class Graph:
         self.world.executed.append((plan.name, self.world.stream))
         self.world.now += plan.cost
         (result,) = (made for made in self.made if made.output)
-        place = result.array(pack[result.uid])
         found = self._value(result, pack)
         if plan.fault == "wrong":
             found = found * 1.01 + 0.01
+        if plan.fault == "shifted":
+            found = np.roll(found, 1, axis=-1)
         if plan.fault == "short":
+            place = result.read(pack[result.uid])
             found.reshape(-1)[-1] = place[tuple(n - 1 for n in place.shape)]
-        place[...] = found
+        result.write(pack[result.uid], found)
 
     def _value(self, tensor: FakeTensor, pack: dict[int, int]) -> Array:
         if not tensor.made:
-            return tensor.array(pack[tensor.uid]).astype(np.float64)
+            return tensor.read(pack[tensor.uid])
         op, *given = tensor.made
         values = [self._value(t, pack) for t in given if isinstance(t, FakeTensor)]
         match op:
@@ -258,7 +278,7 @@ def module(world: World, *, version: str = "1.28.0") -> SimpleNamespace:
         create_handle=lambda: "handle",
         set_stream=set_stream,
         pygraph=lambda **told: Graph(world, **told),
-        data_type=SimpleNamespace(FLOAT="FLOAT"),
+        data_type=SimpleNamespace(FLOAT="FLOAT", **{kind: kind for kind in HALVES}),
         heur_mode=SimpleNamespace(A="A", FALLBACK="FALLBACK"),
         numerical_note=SimpleNamespace(**{note: note for note in NOTES}),
         cudnnGraphNotSupportedError=GraphNotSupportedError,

@@ -9,21 +9,28 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from cnndsl.backends.cuda.policy import DEFAULT_POLICY
+from cnndsl.backends.cuda.policy import DEFAULT_POLICY, Policy
 from cnndsl.backends.cuda.providers import cublaslt, cudnn
 from cnndsl.backends.cuda.providers.base import Rules
 from cnndsl.backends.cuda.providers.cublaslt_api import (
     BATCH_COUNT,
     BATCH_STRIDE,
+    BF16,
+    BFLOAT,
     BIAS_POINTER,
     EPILOGUE,
+    F16,
+    FLOAT,
     FULL,
+    HALF,
+    TF32,
     TRANSA,
     TRANSB,
     CublasLt,
@@ -31,9 +38,11 @@ from cnndsl.backends.cuda.providers.cublaslt_api import (
     find,
 )
 from cnndsl.backends.cuda.providers.cudnn import Cudnn, form_of
+from cnndsl.backends.cuda.providers.problem import Memory
 from cnndsl.ir.types import f32
-from cnndsl.ops.conv import Conv2dAttrs
+from cnndsl.ops.conv import Conv2dAttrs, Conv2dGradAttrs
 from cnndsl.ops.rules import Sample
+from cnndsl.support.settings import GpuPrecision
 from tests.backends.cuda.providers.fake_cudnn import NOTES
 from tests.backends.cuda.providers.regions import key_for, ways_of
 
@@ -41,6 +50,8 @@ needs_cudnn = pytest.mark.skipif(cudnn.unavailable() is not None, reason=str(cud
 needs_cublaslt = pytest.mark.skipif(
     cublaslt.unavailable() is not None, reason=str(cublaslt.unavailable())
 )
+ELEMENTS = 0
+"""CUBLASLT_MATRIX_LAYOUT_TYPE."""
 RULES = Rules(DEFAULT_POLICY, exact=False, most_workspace=1 << 28)
 
 
@@ -113,6 +124,33 @@ def test_the_library_builds_plans_for_our_graphs(name: str, sample: Sample) -> N
     assert same.name == ways[-1].name
 
 
+HALVES = {
+    "conv2d": (((True, True), (True,)), Conv2dAttrs()),
+    "conv2d_grad_input": (
+        ((True, True), (True,)),
+        Conv2dGradAttrs((1, 1), ((0, 0), (0, 0)), (1, 1), 1, (8, 64, 30, 30)),
+    ),
+    "conv2d_grad_weight": (
+        ((True, True), (False,)),
+        Conv2dGradAttrs((1, 1), ((0, 0), (0, 0)), (1, 1), 1, (32, 64, 3, 3)),
+    ),
+}
+"""Operands and results in halves, and attributes, by op."""
+
+
+@needs_cudnn
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("name", HALVES)
+def test_the_library_builds_plans_on_halves(name: str, precision: GpuPrecision) -> None:
+    x, weight, y = f32(8, 64, 30, 30), f32(32, 64, 3, 3), f32(8, 32, 28, 28)
+    operands = {"conv2d": (x, weight), "conv2d_grad_input": (y, weight)}.get(name, (x, y))
+    halves, attrs = HALVES[name]
+    key = replace(key_for(name, Sample(operands, attrs)), halves=halves)
+    ways = list(Cudnn(described(), None).ways(key, replace(RULES, policy=Policy(precision))))
+    assert 2 <= len(ways) <= 8
+    assert {len(way.kernel.launches) for way in ways} == {1 + (name == "conv2d_grad_weight")}
+
+
 @needs_cudnn
 def test_the_table_is_what_the_library_says() -> None:
     """Forms of engines compiled ahead; the others ask for a driver before they are listed."""
@@ -123,10 +161,10 @@ def test_the_table_is_what_the_library_says() -> None:
     told = json.loads(cudnn.TABLE.read_text())
     if told["cudnn"] != real.backend_version():
         pytest.skip(f"the table is of cuDNN {told['cudnn']}")
-    for conv in script.convolutions(rounded=False):
+    for conv in script.convolutions(Memory(), rounded=False):
         row = told["forms"][form_of(conv)]
         if row["built"]:
-            found = script.ask(real, device, conv, script.ELEMENTS["f32"])
+            found = script.ask(real, device, conv)
             assert found["built"] > 0, form_of(conv)
 
 
@@ -155,3 +193,8 @@ def test_descriptions_are_kept_by_cublaslt_as_they_were_told() -> None:
     assert read("MatmulDesc", product, BIAS_POINTER, ctypes.c_int64) == 4096
     assert read("MatrixLayout", matrix, BATCH_COUNT, ctypes.c_int32) == 2
     assert read("MatrixLayout", matrix, BATCH_STRIDE, ctypes.c_int64) == 12
+    for kind in (FLOAT, HALF, BFLOAT):
+        described = ours.matrix(Matrix(3, 4, kind=kind))
+        assert read("MatrixLayout", described, ELEMENTS, ctypes.c_int32) == kind
+    for compute in (F16, BF16, TF32):
+        ours.product(compute, turned_a=False, turned_b=False, epilogue=1)
