@@ -15,7 +15,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from peer_ours import LOSS, MOMENTUM, RATE, Ours  # noqa: E402
+from peer_ours import LOSS, Ours  # noqa: E402
+from peer_recipe import MOMENTUM, RATE  # noqa: E402
 
 import cnndsl.ops  # noqa: E402, F401
 from cnndsl.backends import load  # noqa: E402

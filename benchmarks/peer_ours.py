@@ -18,6 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from peer_recipe import MOMENTUM, RATE
+
 from cnndsl.compiler import CompileOptions, Training, compile_network, lower_network
 from cnndsl.frontend.lower import lower
 from cnndsl.ir.graph import Graph, Value
@@ -27,8 +29,6 @@ from cnndsl.recipes.optimizers import SGD
 from cnndsl.runtime.executable import Executable
 
 LOSS = "crossentropy"
-RATE, MOMENTUM = 0.01, 0.9
-"""Of the training step, small enough that a few steps differ by rounding alone."""
 
 
 class Ours:

@@ -19,10 +19,11 @@ def table(record: dict[str, Any]) -> str:
         + ", ".join(record["versions"].values())
         + ". Times in ms. Ratio: the best peer's median by ours, above 1 where cnndsl is faster; "
         "fastest: the same of the fastest run of each, which other programs disturb least. "
-        "Difference: the largest of any peer's output or loss, in relation; none where dropout "
-        "draws other numbers. Cold and warm: seconds that cnndsl takes to compile, without and "
-        "with kernels that were kept. Rounds: how many, and the state of the tree that was "
-        f"measured: {_states(record['rows'])}.",
+        "Difference: the largest of any peer's output from ours, in relation; in training, of our "
+        "losses from PyTorch's in double precision, none where dropout draws other numbers. "
+        "Cold and warm: seconds that cnndsl takes to compile, without and with kernels that were "
+        "kept. Rounds: how many, and the state of the tree that was measured: "
+        f"{_states(record['rows'])}.",
     ]
     letters = _letters(record["rows"])
     for kind, title in (("infer", "Inference"), ("train", "A training step")):

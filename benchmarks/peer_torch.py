@@ -139,7 +139,7 @@ class Torch:
         """Give what builds the network in each way."""
         import torch
 
-        x = torch.from_numpy(np.load(self.folder / f"images{batch}.npy"))
+        x = self._images(batch)
 
         def laid_out(layout: Any) -> Callable[[], Any]:
             model = torch_model(self.recipe).to(memory_format=layout)
@@ -153,6 +153,20 @@ class Torch:
             "channels last": lambda: laid_out(torch.channels_last),
         }
         return {**ways, "compile": compiled} if self.compiled else ways
+
+    def exact_losses(self, batch: int, steps: int) -> list[float]:
+        """Give the losses of some training steps in double precision."""
+        import torch
+
+        double = torch.float64
+        once = self._once(torch_model(self.recipe).to(double), self._images(batch).to(double),
+                          "train", batch)  # fmt: skip
+        return [once() for _ in range(steps)]
+
+    def _images(self, batch: int) -> Any:
+        import torch
+
+        return torch.from_numpy(np.load(self.folder / f"images{batch}.npy"))
 
     def _once(self, model: Any, x: Any, kind: str, batch: int) -> Callable[[], Any]:
         import torch

@@ -54,6 +54,8 @@ class Desk:
             case "losses":
                 steps = range(ask["steps"])
                 return {way: [once() for _ in steps] for way, once in self.ways.items()}
+            case "exact losses":
+                return self.peer.exact_losses(ask["batch"], ask["steps"])
             case "time":
                 return timed(self.ways[ask["way"]], ask["seconds"])
             case "memory":

@@ -24,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,17 +34,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from peer_cases import NETS  # noqa: E402
+from peer_environment import environment  # noqa: E402
 from peer_machine import processor, state  # noqa: E402
 from peer_ours import Ours  # noqa: E402
 from peer_recipe import timed  # noqa: E402
 from peer_table import table  # noqa: E402
 
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
-PACKAGES = {
-    "peers": ("numpy", "onnx", "onnxruntime", "openvino"),
-    "jax": ("numpy", "jax[cpu]"),
-}
-"""What is installed into each environment, PyTorch aside: no two of them want the same versions."""
 FRAMEWORKS = {"infer": ("torch", "onnxruntime", "openvino", "jax"), "train": ("torch", "jax")}
 ENOUGH = 0.05
 """Seconds of a turn; a run that takes longer is one turn."""
@@ -59,30 +53,12 @@ STEPS = 2
 """Training steps whose losses are compared, the second of which shows the first update."""
 
 
-def environment(name: str, torch: str | None = None) -> Path:
-    """Make an environment of the peers, if it is not there; gives its interpreter."""
-    import platformdirs
-
-    folder = platformdirs.user_cache_path("cnndsl") / "benchmarks" / name
-    python, ready = folder / "bin" / "python", folder / "ready"
-    if ready.exists():
-        return python
-    print(f"making an environment in {folder}", flush=True)
-    venv.create(folder, with_pip=True)
-    pip = [str(python), "-m", "pip", "install", "-q", "--no-input"]
-    if name == "peers":
-        small = [*pip, "--index-url", TORCH_INDEX, "--retries", "0", "--timeout", "10", "torch"]
-        if torch is not None:
-            subprocess.run([*pip, torch], check=True)
-        elif subprocess.run(small, check=False, stderr=subprocess.DEVNULL).returncode:
-            subprocess.run([*pip, "torch"], check=True)
-    subprocess.run([*pip, *PACKAGES[name]], check=True)
-    ready.touch()
-    return python
-
-
 class PeerError(Exception):
     """A framework cannot do what it is asked for."""
+
+
+class DifferError(Exception):
+    """Somebody computes something else than we do."""
 
 
 class Peer:
@@ -236,23 +212,28 @@ class Comparison:
         return found
 
     def _differences(self, kind: str, batch: int, peers: list[Peer]) -> dict[str, float]:
-        """Compare what everybody computes; the run ends where somebody computes something else.
+        """Compare what everybody computes; raises where we compute something else.
 
-        In training one of PyTorch's layouts has to agree. With ResNet-50 and four images its two
-        layouts are themselves 1 % apart after one update.
+        In training norms over few images make rounding errors large: after an update of ResNet-50
+        with four images PyTorch is 3e-3 from its own double precision. That is what our losses are
+        held to; where a peer is so far from it, we may be twice as far, as errors are by chance.
         """
-        if kind == "train" and not self._repeats:
-            return {}
         if kind == "infer":
             mine: Any = self.ours.output(batch)
             theirs = {w: out for peer in peers for w, out in peer.ask("output").items()}
-        else:
+            gaps = {way: gap(mine, out) for way, out in theirs.items()}
+            judged, allowed = max(gaps.values()), AGREE
+        elif self._repeats:
             mine = self.ours.losses(batch, STEPS)
             theirs = {w: o for peer in peers for w, o in peer.ask("losses", steps=STEPS).items()}
-        gaps = {way: gap(mine, out) for way, out in theirs.items()}
-        judged = min(gaps.values()) if kind == "train" else max(gaps.values())
-        if judged > AGREE:
-            raise SystemExit(f"{self.name} {kind} {batch}: outputs differ: {gaps}")
+            exact = self.peers["torch"].ask("exact losses", batch=batch, steps=STEPS)
+            gaps = {"double precision": gap(mine, exact)}
+            judged = gaps["double precision"]
+            allowed = max(AGREE, *(2 * gap(out, exact) for out in theirs.values()))
+        else:
+            return {}
+        if judged > allowed:
+            raise DifferError(f"outputs differ by more than {allowed:.0e}: {gaps}")
         return gaps
 
     def _times(
@@ -327,6 +308,7 @@ def main() -> None:
     if (args.add or args.resume) and kept.exists():
         old = json.loads(kept.read_text(encoding="utf-8"))
         record["versions"], record["rows"] = old["versions"], old["rows"]
+    failed: list[str] = []
     for name in args.only:
         wanted = [
             (kind, batch)
@@ -336,19 +318,30 @@ def main() -> None:
         ]
         if wanted:
             with tempfile.TemporaryDirectory(prefix="cnndsl-peers-") as folder:
-                measure(name, wanted, Path(folder), args, record)
+                failed += measure(name, wanted, Path(folder), args, record)
             gc.collect()
+    if failed:
+        raise SystemExit("not compared:\n" + "\n".join(failed))
 
 
 def measure(
     name: str, wanted: list[tuple[str, int]], folder: Path, args: Any, record: dict[str, Any]
-) -> None:
-    """Measure cases of a network; each is written down as soon as it is known."""
+) -> list[str]:
+    """Measure cases of a network; each is written down as soon as it is known.
+
+    Gives what could not be compared, and why.
+    """
     both = Comparison(name, folder, args)
     rows, order = record["rows"], list(NETS)
+    failed = []
     try:
         for kind, batch in wanted:
-            row = both.case(kind, batch)
+            try:
+                row = both.case(kind, batch)
+            except (DifferError, PeerError, subprocess.CalledProcessError) as error:
+                failed.append(f"{name} {kind} {batch}: {error}")
+                print(failed[-1], flush=True)
+                continue
             if args.check:
                 print(row, flush=True)
                 continue
@@ -363,6 +356,7 @@ def measure(
             show(row)
     finally:
         both.close()
+    return failed
 
 
 def found(rows: list[dict[str, Any]], name: str, kind: str, batch: int) -> dict[str, Any] | None:

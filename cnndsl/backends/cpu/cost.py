@@ -55,7 +55,7 @@ def deserved_crew(phases: Iterable[Phase], most: int) -> int:
 
 
 def units_at_once(phase: Phase, crew: int) -> int:
-    """Give how many units a thread of a crew takes at once.
+    """Give how many units a thread of a crew takes at once: all threads take it equally often.
 
     >>> units_at_once(Phase("x", 1000, 1e9, 0, False), 2)
     16
@@ -63,6 +63,8 @@ def units_at_once(phase: Phase, crew: int) -> int:
     1
     >>> units_at_once(Phase("x", 1000, 60e3 * 16, 0, False), 2)
     125
+    >>> units_at_once(Phase("x", 28, 60e3 * 6, 0, False), 2)
+    7
     """
-    most = min(crew * MOST_TAKEN, max(crew, int(nanoseconds(phase) / NS_AT_ONCE)))
-    return max(1, -(-phase.units // most))
+    rounds = max(1, -(-int(nanoseconds(phase) / NS_AT_ONCE) // crew))
+    return max(1, -(-phase.units // (crew * min(MOST_TAKEN, rounds))))

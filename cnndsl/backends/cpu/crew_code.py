@@ -69,9 +69,9 @@ _THREAD = [(I64, "thread")]
 def crew_module(target: CpuTarget) -> Module:
     """Write the functions that threads run.
 
-    `execute(table, begin, end)` does rows alone. `lead(job)` begins the job and takes part in it as
-    thread 0 until it is done. `serve(job, thread)` takes part in jobs until there is nothing to do
-    for a while.
+    `execute(table, begin, end)` does rows alone. `lead(job, table, begin, end, crew, number)`
+    writes the job down, begins it and takes part in it as thread 0 until it is done.
+    `serve(job, thread)` takes part in jobs until there is nothing to do for a while.
     """
     module = Module("crew", target)
     _write_execute(module)
@@ -197,12 +197,16 @@ def _write_take(module: Module) -> None:
     f = FunctionEmitter(module, "take", parameters, local=True)
     job, thread, spins = f.parameters
     crew = f.load(I64, job, CREW)
-    with f.loop(0, crew) as number:
-        # Everybody begins with the own range.
-        sum_ = f.add(thread, f.index(number))
+    # How far from the own range to look: 0 after each piece, so that who has pieces left takes
+    # those, run after run the same ones. Their operands are still in the caches of its core.
+    distance = f.variable(constant(I64, 0))
+    with f.repeat() as until:
+        sum_ = f.add(thread, f.get(distance))
         over = f.compare("sge", sum_, crew)
         victim = f.select(over, f.sub(sum_, crew), sum_)
+        f.set(distance, f.add(f.get(distance), constant(I64, 1)))
         with _taken(f, job, thread, victim) as (row, piece):
+            f.set(distance, constant(I64, 0))
             f.store(constant(I64, 0), spins)
             place = f.at(f.load(PTR, job, TABLE), I64, f.imul(row, ROW))
             size, units = f.load(I64, place, PIECE), f.load(I64, place, UNITS)
@@ -212,15 +216,20 @@ def _write_take(module: Module) -> None:
             left = f.op(I64, f"atomicrmw sub {pending}, i64 1 acq_rel")
             with f.when(f.compare("eq", left, constant(I64, 1))):
                 f.call("advance", job, f.add(row, constant(I64, 1)), thread)
+        until(f.compare("sge", f.get(distance), crew))
     f.finish()
 
 
 def _write_lead(module: Module) -> None:
-    f = FunctionEmitter(module, LEAD, _JOB, local=False)
-    job = f.parameters[0]
+    words = [(PTR, "table"), (I64, "begin"), (I64, "end"), (I64, "crew"), (I64, "number")]
+    f = FunctionEmitter(module, LEAD, [*_JOB, *words], local=False)
+    job, *told = f.parameters
     # Another job cannot begin before this function ends.
-    number, spins = f.load(I64, job, NUMBER), f.variable(constant(I64, 0))
-    f.call("advance", job, f.load(I64, job, BEGIN), constant(I64, 0))
+    for place, word in zip((TABLE, BEGIN, END, CREW, NUMBER), told, strict=True):
+        _release(f, word, f.at(job, I64, place))
+    _, begin, _, _, number = told
+    spins = f.variable(constant(I64, 0))
+    f.call("advance", job, begin, constant(I64, 0))
     with f.repeat() as until:
         f.call("take", job, constant(I64, 0), spins.pointer)
         _rest_when_tired(f, job, spins)

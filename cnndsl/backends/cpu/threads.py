@@ -46,8 +46,11 @@ class Crew:
     @classmethod
     def shared(cls, store: ObjectStore | None = None) -> Crew:
         """Give this process's crew; whoever asks first may have a `store` of compiled code."""
+        here = os.getpid()
+        known = cls._shared.get(here)
+        if known is not None:  # the usual case: a run may take no longer than a lock
+            return known
         with cls._making:
-            here = os.getpid()
             if here not in cls._shared:
                 cls._shared[here] = cls(host_target(), store)
                 atexit.register(cls._shared[here].stop)
@@ -68,7 +71,9 @@ class Crew:
         self._library = Library(images([str(code.crew_module(target))], target, store), names)
         function = self._library.address
         self._execute = ctypes.CFUNCTYPE(None, _POINTER, _I64, _I64)(function(code.EXECUTE))
-        self._lead = ctypes.CFUNCTYPE(None, _POINTER)(function(code.LEAD))
+        self._lead = ctypes.CFUNCTYPE(None, _POINTER, _POINTER, _I64, _I64, _I64, _I64)(
+            function(code.LEAD)
+        )
         self._serve = ctypes.CFUNCTYPE(None, _POINTER, _I64)(function(code.SERVE))
         words = np.zeros(code.RANGES + code.LINE * (MOST_THREADS + 1), np.int64)
         self._job = words[-(words.ctypes.data // 8) % code.LINE :]
@@ -88,14 +93,14 @@ class Crew:
             self._execute(table, begin, end)
             return
         try:
-            self._start(threads - 1)
+            if len(self._workers) < threads - 1:
+                self._start(threads - 1)
             self._make_way()
             self._number += 1
-            self._job[: code.NUMBER + 1] = (table, begin, end, threads, self._number)
             if self._asleep:
                 with self._wake:
                     self._wake.notify_all()
-            self._lead(self._place)
+            self._lead(self._place, table, begin, end, threads, self._number)
         finally:
             self._busy.release()
 
@@ -146,12 +151,12 @@ class Crew:
         if settled:
             self._settle(index)
         while not self._job[code.STOP]:
-            seen = self._job[code.NUMBER]
+            seen = self._number
             self._serve(self._place, index)
             with self._wake:
                 self._asleep += 1
                 # A job that came meanwhile may not have been seen while it lasted.
-                while self._job[code.NUMBER] == seen and not self._job[code.STOP]:
+                while self._number == seen and not self._job[code.STOP]:
                     self._wake.wait()
                 self._asleep -= 1
 

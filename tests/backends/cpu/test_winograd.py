@@ -207,6 +207,24 @@ def test_filters_that_no_cache_holds_are_gone_through_once(
     assert all(np.array_equal(found[0], other) for other in found[1:])
 
 
+@pytest.mark.usefixtures("eager")
+def test_two_units_transform_all_tiles_each() -> None:
+    found: dict[int, int] = {}
+    for filters in (16, 64, 160):
+        sample = Case((1, 32, 14, 14), (filters, 32, 3, 3), SAME).sample(conv2d)
+        outputs: list[Array] = []
+        for threads in (1, 2, 3):
+            executable = compiled(conv2d, sample, threads=threads, policy=winograd("winograd4"))
+            outputs.append(run(executable, conv2d, sample))
+        phases = executable.kernel(NodeId("node")).phases
+        found[filters] = len(phases)
+        expected = evaluate(executable.plan.graph, feeds_of(conv2d, 0, sample), dtype=DType.F64)
+        assert gap(outputs[0], expected["y0"]) < BOUND["winograd4"]
+        assert all(np.array_equal(outputs[0], other) for other in outputs[1:])
+    # Filters, then products; of more units tiles are transformed in between.
+    assert (found[16], found[64], found[160]) == (2, 2, 3)
+
+
 def test_blocks_are_larger_where_filters_come_from_memory() -> None:
     def cuts(channels: int) -> Cuts:
         x, weight = (8, channels, 28, 28), (channels, channels, 3, 3)

@@ -34,6 +34,9 @@ from cnndsl.backends.cpu.llvm import Index, LType, V
 
 FEW_BLOCKS = 16
 """Blocks of tiles below which filters are dealt out as well."""
+FEW_UNITS = 2
+"""Units that each transform all tiles for themselves, as that takes less than getting half of them
+from another core."""
 LEAST_PARTS = 4
 """Parts of filters that are dealt out, at least: each is read once, for all blocks of tiles."""
 APART_BYTES = 64 << 20
@@ -87,13 +90,14 @@ class Winograd:
         shared, nbytes = None, area * self.spacing * item
         # Filters that no cache holds are gone through once, with all tiles at hand.
         many = filters > SHARED_SIZE and blocks * nbytes <= APART_BYTES
-        apart = blocks < FEW_BLOCKS or many
+        dealt = many or blocks < FEW_BLOCKS
+        apart = many or (dealt and blocks * self.panels > FEW_UNITS)
         if apart:
             shared = k.buffer(Memory.SHARED, blocks * nbytes)
             image.write_phase(shared)
         mine = None if apart else k.buffer(Memory.THREAD, nbytes)
         products = k.buffer(Memory.THREAD, area * self.product_spacing * item)
-        parts = min(self.panels, max(LEAST_PARTS, ceil_div(2 * FEW_BLOCKS, blocks))) if apart else 1
+        parts = min(self.panels, max(LEAST_PARTS, ceil_div(2 * FEW_BLOCKS, blocks))) if dealt else 1
         each = ceil_div(self.panels, parts)
         parts = ceil_div(self.panels, each)
         flops = 2.0 * blocks * cuts.tiles * area * self.depth * sums.outputs
