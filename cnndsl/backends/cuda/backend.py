@@ -21,6 +21,7 @@ from cnndsl.backends.cuda.shadows import with_shadows
 from cnndsl.backends.cuda.storage import storage_of
 from cnndsl.backends.cuda.table import kernels as rules
 from cnndsl.backends.cuda.updates import NONE_APART, Apart
+from cnndsl.backends.cuda.widen import widened
 from cnndsl.ir.graph import Graph, NodeId
 from cnndsl.ir.op import Op
 from cnndsl.ir.types import DType
@@ -123,13 +124,13 @@ class CudaBackend(Backend):
 
     def plan(self, graph: Graph) -> Plan:
         """Give order and memory: channels last, and halves, of weights too, where there are any."""
-        graph = with_shadows(graph, self._policy)
+        graph = with_shadows(widened(graph, self._policy), self._policy)
         storage = storage_of(graph, self._policy)
         return make_plan(graph, alignment=self.alignment, storage=storage)
 
     def _planned(self, plan: Plan) -> Plan:
         """Give a plan whose values are kept as the kernels expect: another if need be."""
-        whole = with_shadows(plan.graph, self._policy)
+        whole = with_shadows(widened(plan.graph, self._policy), self._policy)
         same = whole is plan.graph and plan.storage == storage_of(whole, self._policy)
         return plan if same else self.plan(plan.graph)
 

@@ -25,8 +25,8 @@ from cnndsl.support.diagnostics import BackendError
 from cnndsl.support.settings import GpuPrecision
 from tests.backends.cuda.emulation import driver, gap, needs_emulator
 
-BOUNDS = {"fp32": 2e-5, "tf32": 4e-3, "bf16": 5e-2}
-"""Factors of tf32 have 11 bits, those of bf16 8, and results in memory as many."""
+BOUNDS: dict[GpuPrecision, float] = {"fp32": 2e-5, "tf32": 4e-3, "bf16": 5e-2, "fp16": 4e-3}
+"""Factors of tf32 and fp16 have 11 bits, those of bf16 8, and halves in memory as many."""
 
 
 @dataclass(frozen=True)

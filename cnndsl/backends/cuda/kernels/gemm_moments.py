@@ -110,20 +110,27 @@ class Moments:
         return [("tile_means", self.means), ("tile_squares", self.squares)]
 
 
-def of_threads(tile: Tile) -> str:
-    """Write the moments of a tile whose sums are in the registers of threads, by `sums[i][j]`."""
+def of_threads(template: str, tile: Tile, moments: Moments | None) -> str:
+    """Put moments, if any, at `$moments` of a template whose threads have `sums[i][j]`."""
+    if moments is None:
+        return template.replace("$moments", "")
     parts = tile.m // tile.rows
-    return _filled([_OF_A_THREAD, _JOIN], PARTS=parts, THREADS=tile.parts)
+    text = _filled([_OF_A_THREAD, _JOIN], PARTS=parts, THREADS=tile.parts)
+    return template.replace("$moments", text)
 
 
-def of_warps(tile: Tile) -> tuple[str, str, str]:
-    """Write the moments of a tile whose warps lay 16 rows at a time in shared memory.
+def of_warps(template: str, tile: Tile, moments: Moments | None) -> str:
+    """Put moments, if any, into a template whose warps lay 16 rows at a time in shared memory.
 
-    Gives what is declared before, what follows each 16 rows, and what comes last.
+    `$nothing` is where they begin, `$sixteen` follows each 16 rows, `$moments` comes last.
     """
-    parts = tile.m // tile.rows
-    last = _filled([_OF_A_LANE, _JOIN], PARTS=parts, THREADS=32 * tile.parts, T="float")
-    return _NOTHING.strip(), _OF_ROWS.strip(), last
+    texts = ("", "", "")
+    if moments is not None:
+        known = {"PARTS": tile.m // tile.rows, "THREADS": 32 * tile.parts, "T": "float"}
+        texts = _NOTHING.strip(), _OF_ROWS.strip(), _filled([_OF_A_LANE, _JOIN], **known)
+    for name, text in zip(("nothing", "sixteen", "moments"), texts, strict=True):
+        template = template.replace(f"${name}", text)
+    return template
 
 
 def room_for(tile: Tile, kind: str) -> int:

@@ -120,7 +120,7 @@ def plain(
     shared = PLAIN_DEPTH * (a_row + b_row) * SIZES[kind]
     k.launch(
         label,
-        _PLAIN.replace("$moments", of_threads(tile) if moments else ""),
+        of_threads(_PLAIN, tile, moments),
         grid=grid,
         block=tile.parts,
         shared_bytes=max(shared, room_for(tile, kind)) if moments else shared,

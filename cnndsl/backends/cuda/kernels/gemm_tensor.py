@@ -131,14 +131,10 @@ def tensor(
     vector = WIDE // SIZES[write.kind]
     while store.run % vector:
         vector //= 2
-    texts = of_warps(tile) if moments else ("", "", "")
-    template = _TENSOR
-    for name, text in zip(("nothing", "sixteen", "moments"), texts, strict=True):
-        template = template.replace(f"${name}", text)
     shared = max(stages * stage, tile.parts * 16 * room * 4)
     k.launch(
         label,
-        template,
+        of_warps(_TENSOR, tile, moments),
         grid=grid,
         block=block,
         shared_bytes=max(shared, room_for(tile, "float")) if moments else shared,
