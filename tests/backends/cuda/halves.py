@@ -48,7 +48,7 @@ def rounded(array: Array, bits: int) -> Array:
 
 
 FORMATS: dict[GpuPrecision, Format] = {
-    "bf16": Format(2.0**-8, 0.0, float("inf"), lambda array: rounded(array, 16)),
+    "bf16": Format(2.0**-8, 2.0**-134, float("inf"), lambda array: rounded(array, 16)),
     "fp16": Format(2.0**-11, 2.0**-25, 65520.0, lambda array: _through(array, np.float16)),
 }
 """What is kept in two bytes, by the precision that keeps it so."""

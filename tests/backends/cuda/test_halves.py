@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cnndsl.backends.cuda.emulated.driver import ORDERS
-from cnndsl.backends.cuda.policy import Policy
+from cnndsl.backends.cuda.halves import from_halves, to_halves
+from cnndsl.backends.cuda.policy import HALVES, Policy
 from cnndsl.backends.cuda.shadows import with_shadows
 from cnndsl.backends.cuda.storage import READERS, CudaStorage, storage_of
 from cnndsl.ir.op import Op, Trait
@@ -70,6 +71,24 @@ def test_an_op_on_halves_is_the_reference_on_what_they_hold(
         machine.order = order
         for name, found in executable.run(typed(graph, feeds)).items():
             assert np.array_equal(found, first[name]), f"{name}: {order}"
+
+
+@both
+def test_the_host_rounds_as_the_device_does(precision: GpuPrecision) -> None:
+    """Every pattern of two bytes comes back; singles go to the nearest, ties to the even one."""
+    kind, form = HALVES[precision], FORMATS[precision]
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    values = from_halves(bits, kind)
+    real = ~np.isnan(values)
+    assert np.array_equal(to_halves(values[real], kind), bits[real])
+    assert np.isnan(from_halves(to_halves(values[~real], kind), kind)).all()
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.sort(values[np.isfinite(values)].astype(np.float64))
+        middles = ((finite[1:] + finite[:-1]) / 2).astype(np.float32)
+        rounded = from_halves(to_halves(middles, kind), kind)
+    assert not np.any(to_halves(middles, kind) & 1), "a tie went to the odd neighbour"
+    assert np.all(np.abs(rounded - middles) <= form.bound(middles))
+    assert np.isinf(from_halves(to_halves(np.array([form.infinite], np.float32), kind), kind))
 
 
 def test_what_is_learned_and_what_is_said_stays_whole() -> None:
