@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import pytest
 
 from cnndsl.backends.cuda.nvrtc import Usage, compile_module, module_text, read_usage, unavailable
 from cnndsl.support.diagnostics import BackendError
-from tests.backends.cuda.zoo_kernels import ARCHS, Store, launches
+from cnndsl.support.settings import GpuPrecision
+from tests.backends.cuda.zoo_kernels import ARCHS, PRECISIONS, Store, launches
 from tests.zoo.networks import LIGHT, SMALL, ZOO
 
 needs_nvrtc = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
@@ -16,8 +18,14 @@ needs_nvrtc = pytest.mark.skipif(unavailable() is not None, reason=str(unavailab
 HEAVY = sorted(set(ZOO) - set(LIGHT))
 
 
-def assert_lean(name: str, arch: str, *, training: bool) -> None:
-    found = launches(name, training=training)
+PLAIN: tuple[GpuPrecision, ...] = ("fp32",)
+"""What the whole zoo is compiled in here; `python -m tests.backends.cuda.zoo_kernels` does all."""
+
+
+def assert_lean(
+    name: str, arch: str, *, training: bool, precisions: Sequence[GpuPrecision] = PRECISIONS
+) -> None:
+    found = launches(name, training=training, precisions=precisions)
     reports = Store().reports(found, arch)
     assert len(reports) == len(found) > 0
     assert [fault for report in reports for fault in report.faults] == []
@@ -36,7 +44,7 @@ def test_kernels_compile_and_spill_nothing(name: str, arch: str) -> None:
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
 @pytest.mark.parametrize("name", [*LIGHT, *HEAVY])
 def test_kernels_of_the_zoo_compile_and_spill_nothing(name: str, arch: str, training: bool) -> None:
-    assert_lean(name, arch, training=training)
+    assert_lean(name, arch, training=training, precisions=PLAIN)
 
 
 @needs_nvrtc
