@@ -12,11 +12,13 @@ import argparse
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
 from cnndsl.backends.cuda import kernels as kernels
+from cnndsl.backends.cuda.backend import CudaBackend
+from cnndsl.backends.cuda.driver import Driver
 from cnndsl.backends.cuda.kernel import REGISTERS, Launch
 from cnndsl.backends.cuda.nvrtc import (
     Usage,
@@ -28,11 +30,9 @@ from cnndsl.backends.cuda.nvrtc import (
 )
 from cnndsl.backends.cuda.policy import Policy
 from cnndsl.backends.cuda.program import Layout, Program, launches_of, write_kernels
-from cnndsl.backends.cuda.shadows import with_shadows
-from cnndsl.backends.cuda.storage import storage_of
 from cnndsl.backends.cuda.updates import Apart
-from cnndsl.compiler import CompileOptions, optimize
-from cnndsl.plan.memory import make_plan
+from cnndsl.compiler import CompileOptions, lower_network, optimize
+from cnndsl.recipes.loss_scale import LossScale
 from cnndsl.support.settings import GpuPrecision
 from tests.zoo.networks import ZOO, Subject
 
@@ -43,17 +43,23 @@ TOGETHER = 8
 """Functions of a module: more would be compiled one after another, fewer read the prelude again."""
 
 
+def _no_device() -> Driver:
+    raise AssertionError("nothing is run")
+
+
 def launches(
     name: str, *, training: bool, precisions: Sequence[GpuPrecision] = PRECISIONS
 ) -> tuple[Launch, ...]:
     """Give the distinct functions of a program, in all precisions that are asked for."""
-    options = CompileOptions(batch=BATCH)
-    graph = optimize(Subject.of(name).lowered(options, training=training), options)
+    options, subject = CompileOptions(batch=BATCH), Subject.of(name)
     found: dict[str, Launch] = {}
     for precision in precisions:
         policy = Policy(precision)
-        whole = with_shadows(graph, policy)
-        plan = make_plan(whole, alignment=256, storage=storage_of(whole, policy))
+        serving = CudaBackend(_no_device, policy=policy)
+        scale = LossScale() if serving.scales_losses else None
+        step = replace(subject.training, scale=scale) if training else None
+        lowered = lower_network(subject.network, options, training=step)
+        plan = serving.plan(optimize(lowered, options))
         written = write_kernels((*plan.prepare, *plan.steps), policy)
         apart = Apart.of(plan)
         layout = Layout.of(plan, written, apart)
