@@ -80,8 +80,10 @@ class Ours:
         return seconds
 
     def _load(self, executable: Executable) -> None:
-        fresh = initial_state(executable.plan.graph, 0)
-        executable.load_state({**fresh, **{k: v for k, v in self.state.items() if k in fresh}})
+        state = {name: v for name, v in self.state.items() if name in executable.parameters}
+        if len(state) < len(executable.parameters):  # what an optimizer keeps
+            state = {**initial_state(executable.plan.graph, 0), **state}
+        executable.load_state(state)
 
     def call(self, kind: str, batch: int) -> Callable[[], dict[str, Any]]:
         """Give what runs once."""

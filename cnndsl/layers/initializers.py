@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from cnndsl.ir.graph import Graph
 from cnndsl.ir.types import Shape
@@ -32,21 +33,24 @@ class Draw:
     """The generator's stream, 31 bits."""
     shape: Shape
     """Shape of the parameter."""
+    dtype: npt.DTypeLike = np.float64
+    """What the drawn numbers are rounded to."""
 
     def normal(self, std: float) -> Array:
         """Draw from the normal distribution of mean 0 and standard deviation `std`."""
         size = math.prod(self.shape)
-        return (philox_normal(self.key, self.stream, size) * std).reshape(self.shape)
+        drawn = philox_normal(self.key, self.stream, size, std=std, dtype=self.dtype)
+        return drawn.reshape(self.shape)
 
     def uniform(self, limit: float) -> Array:
         """Draw from the uniform distribution from -limit to limit."""
         size = math.prod(self.shape)
-        unit = philox_uniform(self.key, self.stream, size)
-        return ((unit * 2.0 - 1.0) * limit).reshape(self.shape)
+        drawn = philox_uniform(self.key, self.stream, size, limit=limit, dtype=self.dtype)
+        return drawn.reshape(self.shape)
 
 
 Scheme: TypeAlias = Callable[[Init, Draw], Array]
-"""`(init, draw) -> float64 array`."""
+"""`(init, draw) -> array`, float64 where nothing is drawn, else as the draw says."""
 
 INITIALIZERS: Registry[Scheme] = Registry("initialiser")
 """Every way in which a parameter may begin, by name."""
@@ -136,17 +140,20 @@ def lecun_uniform(init: Init, draw: Draw) -> Array:
 def initial_state(graph: Graph, seed: int) -> dict[str, Array]:
     """Give the first value of every parameter of a graph, in its dtype, by name."""
     return {
-        node.id: initial_value(node.id, node.attrs.init, node.type.shape, seed).astype(
-            node.type.dtype.numpy
+        node.id: initial_value(
+            node.id, node.attrs.init, node.type.shape, seed, node.type.dtype.numpy
         )
         for node in graph.nodes()
         if node.op is parameter
     }
 
 
-def initial_value(name: str, init: Init, shape: Shape, seed: int) -> Array:
-    """Give the first value of the parameter `name` as float64 [*shape]."""
-    return INITIALIZERS[init.scheme](init, Draw(*counters(seed, name), shape))
+def initial_value(
+    name: str, init: Init, shape: Shape, seed: int, dtype: npt.DTypeLike = np.float64
+) -> Array:
+    """Give the first value of the parameter `name`, computed in float64, as `dtype` [*shape]."""
+    draw = Draw(*counters(seed, name), shape, dtype)
+    return INITIALIZERS[init.scheme](init, draw).astype(dtype, copy=False)
 
 
 def counters(seed: int, name: str) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from cnndsl.ir.graph import Node
 from cnndsl.ir.op import Attrs, define_op
@@ -80,26 +81,49 @@ def _host_stream(stream: int) -> tuple[int, int]:
     return STREAMS + high, low
 
 
-def philox_uniform(key: int, stream: int, size: int) -> Array:
-    """Draw `size` float64 numbers, uniform between 0 and 1, both excluded, 2^-32 apart.
+def philox_uniform(
+    key: int,
+    stream: int,
+    size: int,
+    *,
+    limit: float | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> Array:
+    """Draw `size` numbers, uniform between 0 and 1, both excluded, 2^-32 apart.
 
-    Number i depends on `key` (modulo 2^64), `stream` (below 2^63) and i alone, not on `size`.
+    With a `limit` they lie between -limit and limit. Number i depends on `key` (modulo 2^64),
+    `stream` (below 2^63) and i alone, not on `size`. It is computed in double precision, a chunk
+    at a time, and rounded to `dtype` once.
     """
-    out = np.empty(size)
+    out = np.empty(size, dtype)
     for place, words in _words(key, *_host_stream(stream), size):
-        out[place] = (words.astype(np.float64) + 0.5) * 2.0**-32
+        unit = _unit(words)
+        out[place] = unit if limit is None else (unit * 2.0 - 1.0) * limit
     return out
 
 
-def philox_normal(key: int, stream: int, size: int) -> Array:
-    """Draw `size` float64 numbers from the normal distribution of mean 0 and deviation 1.
+def philox_normal(
+    key: int, stream: int, size: int, *, std: float = 1.0, dtype: npt.DTypeLike = np.float64
+) -> Array:
+    """Draw `size` numbers from the normal distribution of mean 0 and standard deviation `std`.
 
-    The method of Box and Muller on neighbouring pairs of `philox_uniform`; no number is beyond 6.7.
+    The method of Box and Muller on neighbouring pairs of `philox_uniform`; no number is beyond 6.7
+    deviations. Computed in double precision, a chunk at a time, and rounded to `dtype` once.
     """
-    pairs = philox_uniform(key, stream, size + size % 2).reshape(-1, 2)
-    radius = np.sqrt(-2.0 * np.log(pairs[:, 0]))
-    angle = 2.0 * math.pi * pairs[:, 1]
-    return np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=1).reshape(-1)[:size]
+    out = np.empty(size, dtype)
+    for place, words in _words(key, *_host_stream(stream), size + size % 2):
+        pairs = _unit(words).reshape(-1, 2)
+        radius = np.sqrt(-2.0 * np.log(pairs[:, 0]))
+        angle = 2.0 * math.pi * pairs[:, 1]
+        drawn = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=1).reshape(-1)
+        stop = min(place.stop, size)
+        out[place.start : stop] = (drawn * std)[: stop - place.start]
+    return out
+
+
+def _unit(words: Array) -> Array:
+    """Give words as numbers between 0 and 1."""
+    return (words.astype(np.float64) + 0.5) * 2.0**-32
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,3 +103,15 @@ def test_normal_numbers_are_normal() -> None:
     within = np.mean(np.abs(numbers) < 1.959963985)
     assert abs(within - 0.95) < 4 * np.sqrt(0.95 * 0.05) * error
     assert abs(np.corrcoef(numbers[:-1:2], numbers[1::2])[0, 1]) < 8 * error
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 4 * CHUNK, 4 * CHUNK + 1])
+def test_numbers_are_rounded_once(size: int) -> None:
+    """Drawing in single precision gives what rounding the doubles gives, chunk after chunk."""
+    single, double = (philox_normal(5, 1, size, std=0.1, dtype=t) for t in (np.float32, np.float64))
+    assert single.dtype == np.float32
+    assert np.array_equal(single, double.astype(np.float32))
+    assert np.array_equal(double, philox_normal(5, 1, size) * 0.1)
+    drawn = philox_uniform(5, 1, size, limit=0.3, dtype=np.float32)
+    expected = (philox_uniform(5, 1, size) * 2.0 - 1.0) * 0.3
+    assert np.array_equal(drawn, expected.astype(np.float32))
