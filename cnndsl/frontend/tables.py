@@ -23,6 +23,9 @@ Tables = dict[str, Any]
 """Lark's own serialisation with the fingerprint it was made under."""
 
 
+UNBOUNDED = 2**32 - 1
+"""Characters that a terminal without an end may have; Pythons differ about it."""
+
 SHIFT = 0
 """How Lark writes that a state shifts; a reduction is 1."""
 
@@ -121,6 +124,11 @@ def write() -> None:
     """Build the tables and write their file."""
     data, memo = build().memo_serialize([TerminalDef, Rule])
     data["parser"]["parser"] = numbered(data["parser"]["parser"])
+    for entry in memo.values():
+        pattern = entry.get("pattern", {})
+        if "_width" in pattern:
+            least, most = pattern["_width"]
+            pattern["_width"] = [least, min(most, UNBOUNDED)]
     tables = {"fingerprint": fingerprint(), "data": data, "memo": memo}
     text = json.dumps(tables, separators=(",", ":"), sort_keys=True)
     tables_path().write_text(text + "\n", encoding="utf-8")
